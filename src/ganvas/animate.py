@@ -1,0 +1,61 @@
+"""The animated GIF of a run's grids: all frames, or thinned so that late, slow changes pass quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from ganvas.errors import RunError
+from ganvas.files import write_bytes
+from ganvas.images import enlarged, gif_bytes
+
+MILLISECONDS = 200
+LAST_MILLISECONDS = 2000
+
+
+def thinned(count: int) -> list[int]:
+    """Frames kept of `count`: i is kept when round(2 * sqrt(i)) grows, and the last one always.
+
+    The rule of TensorFlow's DCGAN tutorial.
+
+    >>> thinned(12)
+    [0, 1, 2, 4, 6, 8, 11]
+    """
+    kept, last = [], -1
+    for i in range(count):
+        frame = round(2 * i**0.5)
+        if frame > last:
+            kept.append(i)
+            last = frame
+    if kept and kept[-1] != count - 1:
+        kept.append(count - 1)
+    return kept
+
+
+def animate(frames: Sequence[Path], out: Path, *, thin: bool, at_least: int = 280) -> int:
+    """Write the GIF of the grids in `frames` to `out` and return its number of frames.
+
+    Args:
+        frames: PNG files, oldest first.
+        out: the GIF.
+        thin: keep the frames of `thinned` only.
+        at_least: pixels of the short side; pictures are enlarged by a whole factor.
+
+    Raises:
+        RunError: no frames, or one that is no picture.
+        StorageError: the disk is full or may not be written.
+    """
+    if not frames:
+        raise RunError("there are no sample grids to animate: expected PNG files in samples/")
+    chosen = [frames[i] for i in thinned(len(frames))] if thin else list(frames)
+    pictures = []
+    for path in chosen:
+        try:
+            with Image.open(path) as picture:
+                pictures.append(enlarged(picture.copy(), at_least))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise RunError(f"{path} is not a whole picture ({error}): remove it and try again") from None
+    write_bytes(out, gif_bytes(pictures, MILLISECONDS, LAST_MILLISECONDS))
+    return len(pictures)

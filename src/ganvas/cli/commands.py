@@ -1,0 +1,163 @@
+"""The commands: each takes the parsed arguments, calls one function of the package, prints lines."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from argparse import Namespace
+from pathlib import Path
+
+from ganvas.errors import UserError
+
+
+def train(a: Namespace) -> None:
+    """`ganvas train`."""
+    from ganvas import launch
+    from ganvas.recipe import parse_settings
+
+    launch.train(
+        a.recipe,
+        a.data,
+        a.out,
+        epochs=a.epochs,
+        steps=a.steps,
+        seed=a.seed,
+        device=a.device,
+        threads=a.threads,
+        settings=parse_settings(a.settings),
+        split=a.split,
+        size=a.size,
+        fit=a.fit,
+        tensorboard=a.tensorboard,
+        overwrite=a.overwrite,
+        quiet=a.quiet,
+        command=shlex.join(["ganvas", *a.words]),
+    )
+
+
+def resume(a: Namespace) -> None:
+    """`ganvas resume`."""
+    from ganvas import launch
+
+    launch.resume(
+        a.run,
+        epochs=a.epochs,
+        steps=a.steps,
+        data=a.data,
+        device=a.device,
+        tensorboard=a.tensorboard,
+        quiet=a.quiet,
+    )
+
+
+def show(a: Namespace) -> None:
+    """`ganvas show`."""
+    from ganvas.run import Run
+    from ganvas.summary import summary
+
+    print("\n".join(summary(Run.open(a.run))))
+
+
+def sample(a: Namespace) -> None:
+    """`ganvas sample`."""
+    from ganvas.run import Run
+
+    run = Run.open(a.run)
+    images = run.sample(a.count, seed=a.seed, step=a.step, ema=a.ema)
+    _say(run.notes)
+    out = images.save(a.out or run.path / "sample.png")
+    print(f"{len(images)} images of {_size(images.shape)} in {out}")
+
+
+def interpolate(a: Namespace) -> None:
+    """`ganvas interpolate`."""
+    from ganvas.run import Run
+
+    out = Path(a.out).expanduser() if a.out else Path(a.run).expanduser() / "interpolation.png"
+    if out.suffix.lower() != ".png":
+        raise UserError(f"--out {out}: expected a .png (the GIF lies beside it)")
+    run = Run.open(a.run)
+    images = run.interpolate(rows=a.rows, columns=a.columns, seed=a.seed, ema=a.ema)
+    _say(run.notes)
+    images.save(out)
+    gif = images.save_gif(out.with_suffix(".gif"))
+    print(f"{a.rows} walks of {a.columns} images in {out} and {gif}")
+
+
+def animate(a: Namespace) -> None:
+    """`ganvas animate`."""
+    from ganvas.run import Run
+
+    if a.out and Path(a.out).suffix.lower() != ".gif":
+        raise UserError(f"--out {a.out}: expected a .gif")
+    print(Run.open(a.run).animate(a.out, thin=a.thin))
+
+
+def critique(a: Namespace) -> None:
+    """`ganvas critique`."""
+    from ganvas.critique import judged_files
+    from ganvas.run import Run
+
+    run = Run.open(a.run)
+    _, before, after = run.fixed_fakes()
+    _say(run.notes)
+    rows = [
+        ("fixed fake, G untrained", "untrained", before[0]),
+        ("fixed fake, G untrained", "trained", after[0]),
+        ("fixed fake, G trained", "untrained", before[1]),
+        ("fixed fake, G trained", "trained", after[1]),
+    ]
+    rows += [(name, "trained", logit) for name, logit in judged_files(run, a.images, a.fit)]
+    width = max(len(name) for name, _, _ in rows)
+    print(f"{'picture':<{width}}  {'D':<9}  {'logit':>9}  P(real)")
+    for name, judge, logit in rows:
+        print(f"{name:<{width}}  {judge:<9}  {logit:>+9.4f}  {_sigmoid(logit):.4f}")
+
+
+def recipes(a: Namespace) -> None:
+    """`ganvas recipes`."""
+    from ganvas.cost import table
+
+    del a
+    print("\n".join(table()))
+
+
+def recipes_show(a: Namespace) -> None:
+    """`ganvas recipes show`."""
+    from ganvas import recipes as known
+    from ganvas.recipe import parse_settings
+
+    print(known.find(a.name).changed(parse_settings(a.settings)).to_json())
+
+
+def data(a: Namespace) -> None:
+    """`ganvas data`."""
+    from ganvas.data import describe, load
+    from ganvas.files import write_bytes
+    from ganvas.images import enlarged, grid, png_bytes, to_picture
+
+    out = Path(a.out).expanduser() if a.out else None
+    if out is not None and out.suffix.lower() != ".png":
+        raise UserError(f"--out {out}: expected a .png")
+    images = load(a.name, split=a.split or "train", size=a.size, fit=a.fit)
+    print("\n".join(describe(images).lines()))
+    out = out or Path(f"{images.name}-preview.png")
+    sheet = grid(images.images[:30], 6)
+    write_bytes(out, png_bytes(enlarged(to_picture(sheet), 280)))
+    print(f"preview      {out} (the first {min(len(images), 30)}, row by row)")
+
+
+def _say(notes: list[str]) -> None:
+    import sys
+
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    _, channels, height, width = shape
+    return f"{height}x{width} {'grey' if channels == 1 else 'RGB'} pixels"
+
+
+def _sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))

@@ -1,0 +1,204 @@
+"""What can be typed: the commands, their arguments and their help. Standard library only."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from typing import Any, NoReturn
+
+from ganvas import __version__
+from ganvas.errors import UserError
+
+EXAMPLES = """\
+a first run:
+  ganvas train mlp --data mnist-5k --out runs/first --steps 1000
+  ganvas sample runs/first --count 64 --out samples.png
+  ganvas show runs/first
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses in one line, as everything in ganvas does, with the nearest word where there is one."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and leaving."""
+        if "invalid choice" in message:
+            word = message.partition("invalid choice: '")[2].partition("'")[0]
+            choices = message.partition("choose from ")[2].rstrip(")").replace("'", "").split(", ")
+            close = difflib.get_close_matches(word, choices, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(choices)}"
+            message = f"unknown word {word!r}; {hint}"
+        raise UserError(f"{message} (see '{self.prog} --help')")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = Parser(
+        prog="ganvas",
+        description="Train GANs for small images, and use what was trained.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ganvas {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _train(commands)
+    _resume(commands)
+    _show(commands)
+    _sample(commands)
+    _interpolate(commands)
+    _animate(commands)
+    _critique(commands)
+    _recipes(commands)
+    _data(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, help_: str, call: str | None = None) -> Parser:
+    parser: Parser = commands.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
+    parser.set_defaults(call=call or name)
+    return parser
+
+
+def _run_argument(parser: Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help="run directory, as 'ganvas train' made it")
+
+
+def _seed_argument(parser: Parser, help_: str) -> None:
+    parser.add_argument("--seed", type=int, default=0, help=f"{help_} (default 0)")
+
+
+def _ema_argument(parser: Parser) -> None:
+    parser.add_argument(
+        "--no-ema", dest="ema", action="store_false",
+        help="the generator itself, where the run also has an averaged one",
+    )  # fmt: skip
+
+
+def _length_arguments(parser: Parser, why: str) -> None:
+    parser.add_argument("--epochs", type=int, metavar="N", help=f"{why}, in epochs")
+    parser.add_argument("--steps", type=int, metavar="N", help=f"{why}, in steps")
+
+
+def _running_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "--device", default="auto", metavar="auto|cpu|cuda",
+        help="where to compute (default auto: a GPU if there is one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tensorboard", action=argparse.BooleanOptionalAction, default=None,
+        help="write TensorBoard events into RUN/tensorboard",
+    )  # fmt: skip
+    parser.add_argument("--quiet", action="store_true", help="show nothing while training")
+
+
+def _data_arguments(parser: Parser) -> None:
+    parser.add_argument("--size", type=int, metavar="N", help="bring all images to N x N pixels")
+    parser.add_argument(
+        "--fit", metavar="crop|pad|resize",
+        help="how: cut to the middle square, pad to a square, or stretch",
+    )  # fmt: skip
+    parser.add_argument("--split", metavar="train|test|all", help="which part of the data set")
+
+
+def _train(commands: Any) -> None:
+    parser = _command(commands, "train", "train a recipe on a data set into a run directory")
+    parser.add_argument(
+        "recipe", metavar="RECIPE",
+        help="a name ('ganvas recipes' lists them), a .json or .py file, or a module",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data", metavar="D",
+        help="a data set's name, an IDX folder, a .npz, a .npy, a folder or .zip of pictures "
+        "(default: the recipe's own)",
+    )  # fmt: skip
+    parser.add_argument("--out", metavar="DIR", help="the run directory (default runs/RECIPE)")
+    _length_arguments(parser, "length, instead of the recipe's")
+    _seed_argument(parser, "where all randomness comes from")
+    parser.add_argument(
+        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
+        help="change a recipe's value by its path, as discriminator.dropout=0; may be repeated",
+    )  # fmt: skip
+    _data_arguments(parser)
+    _running_arguments(parser)
+    parser.add_argument("--threads", type=int, metavar="N", help="processor threads")
+    parser.add_argument("--overwrite", action="store_true", help="replace a run that is already in DIR")
+
+
+def _resume(commands: Any) -> None:
+    parser = _command(commands, "resume", "go on with a run that was stopped or killed")
+    _run_argument(parser)
+    _length_arguments(parser, "a new length for the whole run")
+    parser.add_argument("--data", metavar="D", help="where the data set lies now, if it has moved")
+    _running_arguments(parser)
+
+
+def _show(commands: Any) -> None:
+    _run_argument(_command(commands, "show", "say what a run is, where it stands and how to go on"))
+
+
+def _sample(commands: Any) -> None:
+    parser = _command(commands, "sample", "make pictures with a trained generator")
+    _run_argument(parser)
+    parser.add_argument("--count", type=int, default=64, metavar="N", help="how many (default 64)")
+    parser.add_argument(
+        "--out", metavar="PATH",
+        help="a .png (one grid), a .npz or .npy (uint8 [N, C, H, W]), or a folder of single "
+        "pictures (default RUN/sample.png)",
+    )  # fmt: skip
+    _seed_argument(parser, "the same seed gives the same pictures")
+    parser.add_argument("--step", type=int, metavar="N", help="the checkpoint of step N, not the newest")
+    _ema_argument(parser)
+
+
+def _interpolate(commands: Any) -> None:
+    parser = _command(commands, "interpolate", "walk from picture to picture through z")
+    _run_argument(parser)
+    parser.add_argument("--rows", type=int, default=5, metavar="N", help="walks (default 5)")
+    parser.add_argument("--columns", type=int, default=10, metavar="N", help="pictures a walk (default 10)")
+    parser.add_argument(
+        "--out", metavar="PATH",
+        help="a .png; the GIF of the same walks lies beside it (default RUN/interpolation.png)",
+    )  # fmt: skip
+    _seed_argument(parser, "which walks")
+    _ema_argument(parser)
+
+
+def _animate(commands: Any) -> None:
+    parser = _command(commands, "animate", "write the GIF of a run's sample grids")
+    _run_argument(parser)
+    parser.add_argument("--out", metavar="PATH", help="the GIF (default RUN/animation.gif)")
+    parser.add_argument(
+        "--thin", action=argparse.BooleanOptionalAction, default=None,
+        help="keep fewer and fewer frames as training slows down (default: as the recipe says)",
+    )  # fmt: skip
+
+
+def _critique(commands: Any) -> None:
+    parser = _command(commands, "critique", "ask a run's discriminator what it thinks of pictures")
+    _run_argument(parser)
+    parser.add_argument(
+        "images", nargs="*", metavar="IMAGE",
+        help="picture files or folders; without any, only the run's own fixed fake is judged",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fit", metavar="crop|pad|resize",
+        help="bring pictures of another size to the run's (default: refuse them)",
+    )  # fmt: skip
+
+
+def _recipes(commands: Any) -> None:
+    parser = _command(commands, "recipes", "list the recipes, or show one as JSON")
+    inner = parser.add_subparsers(metavar="[show NAME]")
+    show = _command(inner, "show", "print a recipe as JSON", "recipes_show")
+    show.add_argument("name", metavar="NAME", help="a recipe's name, file or module")
+    show.add_argument(
+        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
+        help="with this value changed; may be repeated",
+    )  # fmt: skip
+
+
+def _data(commands: Any) -> None:
+    parser = _command(commands, "data", "describe a data set and write a preview of its first images")
+    parser.add_argument("name", metavar="NAME", help="a data set's name or path")
+    _data_arguments(parser)
+    parser.add_argument("--out", metavar="PATH", help="the 5x6 preview (default NAME-preview.png, here)")

@@ -1,0 +1,91 @@
+"""`Batches.at(step)`: the real images of a step, as a function of (seed, step).
+
+The set is held on the device as uint8 while it fits, so that a batch is one gather and one scaling there; a
+memory-mapped set is gathered on the host and only the batch travels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ganvas.data.imageset import ImageSet
+from ganvas.errors import RecipeError
+
+Indices = npt.NDArray[np.int64]
+
+
+class Batches:
+    """Batches of uint8 images [n, C, H, W] on `device`.
+
+    Args:
+        images: the set.
+        size: images a batch.
+        order: "reshuffled" each epoch, "shuffled_once", or "with_replacement".
+        partial_batch: "keep" or "drop" the last, smaller batch of an epoch.
+        steps_from: how many images make an epoch's step, if not `size` (a discriminator that sees half
+            a batch of real images still counts whole ones).
+        seed: what the order comes from.
+        device: where the batches are wanted.
+
+    Raises:
+        RecipeError: a batch larger than the set.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        size: int,
+        *,
+        order: str,
+        partial_batch: str,
+        seed: int,
+        device: torch.device,
+        steps_from: int | None = None,
+    ) -> None:
+        count = len(images)
+        # Where images are drawn one by one, an epoch has no end of its own: it counts whole batches.
+        counted = steps_from if steps_from and order == "with_replacement" else size
+        if max(size, counted) > count:
+            raise RecipeError(
+                f"batch_size {max(size, counted)} is larger than the data set ({count} images in "
+                f"{images.name}); try --set batch_size={max(count // 2, 1)}"
+            )
+        self.size, self.seed = size, seed
+        self.steps_per_epoch = -(-count // counted) if partial_batch == "keep" else count // counted
+        self._order, self._count, self._device = order, count, device
+        self._epoch: int | None = None
+        self._permutation: Indices = np.empty(0, np.int64)
+        self._mapped = isinstance(images.images, np.memmap)
+        self._array = images.images
+        self._held: Tensor | None = None
+        if not self._mapped:
+            self._held = torch.from_numpy(images.images).to(device)
+
+    def epoch_of(self, step: int) -> int:
+        """Whole epochs done after `step` steps."""
+        return step // self.steps_per_epoch
+
+    def at(self, step: int) -> Tensor:
+        """The real images of the step after `step` steps: uint8 [n, C, H, W] on the device."""
+        index = self.indices(step)
+        if self._held is not None:
+            return self._held[torch.from_numpy(index).to(self._device)]
+        # Sorted, a mapped file is read forwards; the order within a batch carries no meaning.
+        return torch.from_numpy(self._array[np.sort(index)]).to(self._device)
+
+    def indices(self, step: int) -> Indices:
+        """Which images these are: int64 [n]."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        if self._order == "with_replacement":
+            return self._random(step).integers(self._count, size=self.size)
+        drawn = 0 if self._order == "shuffled_once" else epoch
+        if self._epoch != drawn:
+            self._permutation = self._random(drawn).permutation(self._count)
+            self._epoch = drawn
+        return self._permutation[position * self.size : (position + 1) * self.size]
+
+    def _random(self, where: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence([self.seed, where]))

@@ -1,0 +1,99 @@
+"""`Images`: what sampling returns, and the files it can become."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from ganvas.errors import UserError
+from ganvas.files import storage_errors, write_bytes
+from ganvas.images import Pixels, enlarged, gif_bytes, grid, png_bytes, squarish, to_picture
+
+_OTHER_KINDS = {
+    ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".svg", ".pdf", ".zip", ".pt", ".csv",
+    ".txt", ".json", ".mp4",
+}  # fmt: skip
+
+
+class Images(np.ndarray[Any, np.dtype[np.uint8]]):
+    """An array of images uint8 [N, C, H, W] that shows itself as a grid in a notebook.
+
+    It is a NumPy array in all else; slices of other shapes show as arrays do.
+    """
+
+    columns: int | None = None
+
+    @classmethod
+    def of(cls, pixels: Pixels, columns: int | None = None) -> Self:
+        """View `pixels` as images, laid out in so many columns (about square where None)."""
+        images = pixels.view(cls)
+        images.columns = columns
+        return images
+
+    def grid(self) -> Pixels:
+        """All images on one sheet: uint8 [C, height, width]."""
+        return grid(np.asarray(self), self.columns or squarish(len(self)))
+
+    def save(self, out: str | Path) -> Path:
+        """Write the images to `out`, and return it.
+
+        Args:
+            out: a `.png` (one grid), a `.npy` or `.npz` (uint8 [N, C, H, W]; key `images`), or a
+                new or empty folder, which gets one PNG an image.
+
+        Raises:
+            UserError: another kind of file, or a folder that is not empty.
+            StorageError: the disk is full or may not be written.
+        """
+        path = Path(out).expanduser()
+        suffix = path.suffix.lower()
+        if suffix in _OTHER_KINDS:
+            raise UserError(f"--out {path}: expected .png, .npz, .npy or a folder, got {suffix}")
+        if suffix in (".png", ".npz", ".npy") and path.is_dir():
+            raise UserError(f"--out {path} is a folder; name a file, or a folder without {suffix}")
+        if suffix == ".png":
+            write_bytes(path, png_bytes(to_picture(self.grid())))
+        elif suffix in (".npz", ".npy"):
+            write_bytes(path, self._array_bytes(suffix))
+        else:
+            self._save_folder(path)
+        return path
+
+    def save_gif(self, out: str | Path, *, milliseconds: int = 120) -> Path:
+        """Write each column of the grid as a frame, forth and back: rows become moving pictures."""
+        columns = self.columns or squarish(len(self))
+        array = np.asarray(self)
+        wide = squarish(len(array) // columns)
+        sheets = [to_picture(grid(array[i::columns], wide)) for i in range(columns)]
+        frames = [enlarged(sheet, 140) for sheet in sheets + sheets[-2:0:-1]]
+        path = Path(out).expanduser()
+        write_bytes(path, gif_bytes(frames, milliseconds, milliseconds))
+        return path
+
+    def _repr_png_(self) -> bytes | None:
+        if self.ndim != 4 or self.dtype != np.uint8 or not len(self):
+            return None
+        return png_bytes(enlarged(to_picture(self.grid()), 280))
+
+    def _array_bytes(self, suffix: str) -> bytes:
+        buffer = io.BytesIO()
+        array = np.ascontiguousarray(np.asarray(self))
+        if suffix == ".npy":
+            np.save(buffer, array, allow_pickle=False)
+        else:
+            np.savez_compressed(buffer, images=array)
+        return buffer.getvalue()
+
+    def _save_folder(self, path: Path) -> None:
+        if path.exists() and not path.is_dir():
+            raise UserError(f"--out {path} is a file; expected .png, .npz, .npy or a folder")
+        with storage_errors(str(path)):
+            if path.is_dir() and any(path.iterdir()):
+                raise UserError(f"--out {path} is a folder with files in it; choose a new one")
+            path.mkdir(parents=True, exist_ok=True)
+        digits = len(str(len(self) - 1))
+        for i, image in enumerate(np.asarray(self)):
+            write_bytes(path / f"{i:0{max(digits, 5)}d}.png", png_bytes(to_picture(image)))

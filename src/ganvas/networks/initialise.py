@@ -1,0 +1,34 @@
+"""First weights, drawn by a rule from a generator of random numbers, never from the global one."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ganvas.networks.spec import Weights
+
+
+def fans(weight: Tensor) -> tuple[int, int]:
+    """Fan-in and fan-out of a kernel: [out, in], [out, in, h, w]; for transposed kernels the two swap."""
+    taps = weight[0, 0].numel() if weight.dim() > 2 else 1
+    return weight.shape[1] * taps, weight.shape[0] * taps
+
+
+@torch.no_grad()
+def initialise(network: nn.Module, rule: Weights, source: torch.Generator) -> None:
+    """Draw every kernel of `network` by `rule`, in the order of its layers, and set its biases."""
+    for layer in network.modules():
+        if not isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            continue
+        if rule.rule == "glorot_uniform":
+            # Keras counts the fans of a transposed kernel (h, w, out, in) the other way round; their
+            # sum, all that Glorot's rule uses, is the same.
+            limit = math.sqrt(6 / sum(fans(layer.weight)))
+            nn.init.uniform_(layer.weight, -limit, limit, generator=source)
+        else:
+            d = rule.deviation
+            nn.init.trunc_normal_(layer.weight, 0, d, -2 * d, 2 * d, generator=source)
+        if layer.bias is not None:
+            linear = isinstance(layer, nn.Linear)
+            width = linear and rule.linear_bias == "width"
+            nn.init.constant_(layer.bias, layer.weight.shape[0] if width else 0)

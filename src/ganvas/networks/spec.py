@@ -1,0 +1,114 @@
+"""What describes a network: plain frozen values, checked when they enter, with one method that builds.
+
+A spec knows the widths and kernels; the data knows the image's shape. `build` brings both together. Specs
+import no torch, so that recipes can be listed, checked and printed at once; the file that holds the modules
+is imported by `build` alone.
+
+A network of one's own is a subclass with a `kind` of its own: defining the class makes its kind known.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from ganvas.errors import nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ImageShape = tuple[int, int, int]  # channels, height, width
+Slope = Annotated[float, Field(ge=0, le=1, description="leaky ReLU's slope below 0; 0 is ReLU")]
+Rate = Annotated[float, Field(ge=0, lt=1, description="share of activations dropped")]
+Widths = tuple[PositiveInt, ...]
+
+
+class Values(BaseModel):
+    """Frozen, typed, serialisable; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_booleans_for_numbers(cls, value: object, info: ValidationInfo) -> object:
+        """Pydantic reads true as 1; in a recipe that is a slip."""
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and annotation is not bool:
+            raise ValueError("expected no true or false here")
+        return value
+
+
+class BatchNorm(Values):
+    """Keras's batch norm: `moving = momentum * moving + (1 - momentum) * batch`, biased variance."""
+
+    momentum: float = Field(0.99, ge=0, le=1)
+    epsilon: float = Field(1e-3, gt=0)
+
+
+class Weights(Values):
+    """The rule that draws the first weights.
+
+    `glorot_uniform`: Keras's default, U(-l, l) with l = sqrt(6 / (fan_in + fan_out)), biases 0.
+    `truncated_normal`: N(0, `deviation`) redrawn beyond two deviations, biases 0; the biases of linear
+    layers start at the layer's width where `linear_bias` is "width" (the TensorFlow 1 DCGAN's quirk).
+    """
+
+    rule: Literal["glorot_uniform", "truncated_normal"] = "glorot_uniform"
+    deviation: float = Field(0.02, gt=0)
+    linear_bias: Literal["zero", "width"] = "zero"
+
+
+class NetworkSpec(Values):
+    """One player's network as values; `kind` names the subclass in JSON."""
+
+    kind: str = ""
+    weights: Weights = Weights()
+    kinds: ClassVar[dict[str, type[NetworkSpec]]]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Make the kind of a new subclass known to its player."""
+        kind = cls.model_fields["kind"].default
+        if kind:
+            cls.kinds[kind] = cls
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _by_kind(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Read a dictionary as the subclass that its `kind` names."""
+        if cls.model_fields["kind"].default or not isinstance(value, dict):
+            return handler(value)
+        kind = value.get("kind")
+        if not isinstance(kind, str) or kind not in cls.kinds:
+            raise ValueError(f"no network kind {kind!r}; {nearest(str(kind), cls.kinds)}")
+        return cls.kinds[kind].model_validate(value)  # type: ignore[return-value]
+
+
+class GeneratorSpec(NetworkSpec):
+    """A network that maps z float32 [N, Z] to images float32 [N, C, H, W] in a pixel range."""
+
+    kinds: ClassVar[dict[str, type[NetworkSpec]]] = {}
+
+    def build(self, image_shape: ImageShape, latent_size: int, pixel_range: tuple[int, int]) -> nn.Module:
+        """Return the network for images of `image_shape`, z of `latent_size` numbers."""
+        raise NotImplementedError
+
+
+class DiscriminatorSpec(NetworkSpec):
+    """A network that maps images float32 [N, C, H, W] to logits float32 [N]."""
+
+    kinds: ClassVar[dict[str, type[NetworkSpec]]] = {}
+
+    def build(self, image_shape: ImageShape) -> nn.Module:
+        """Return the network for images of `image_shape`."""
+        raise NotImplementedError

@@ -1,0 +1,57 @@
+"""`metrics.jsonl`: one JSON object a logged step, appended and flushed line by line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ganvas.files import storage_errors, write_bytes
+from ganvas.observers.reading import Reading
+
+
+class MetricsLog:
+    """Sink for readings, and for whatever else is measured (`write`)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, reading: Reading) -> None:
+        """Append a reading."""
+        self.write(
+            {
+                "step": reading.step,
+                "epoch": reading.epoch,
+                "images_seen": reading.images_seen,
+                "seconds": round(reading.seconds, 3),
+                "images_per_second": round(reading.images_per_second, 1),
+                **reading.values,
+            }
+        )
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Append one line."""
+        line = json.dumps(dict(values), allow_nan=False) + "\n"
+        with storage_errors(str(self._path)), self._path.open("a", encoding="utf-8") as file:
+            file.write(line)
+
+
+def cut_after(path: Path, step: int) -> dict[str, Any] | None:
+    """Drop the lines after `step` (a resumed run writes them again); return the last one kept."""
+    if not path.exists():
+        return None
+    kept: list[str] = []
+    last: dict[str, Any] | None = None
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            values = json.loads(line)
+            if values["step"] > step:
+                continue
+        except (ValueError, KeyError, TypeError):
+            continue  # cut off by a kill
+        kept.append(line)
+        if "seconds" in values:
+            last = values
+    write_bytes(path, "".join(line + "\n" for line in kept).encode())
+    return last

@@ -1,0 +1,94 @@
+"""Reads the terms back from the device, late and in one go, and hands them to whoever shows them.
+
+A term that is not finite stops the run here, with the step and the term named.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ganvas.errors import TrainingError
+from ganvas.training.loop import Progress
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A logged step. `seconds` of training since the run began; `values` are the step's terms."""
+
+    step: int
+    epoch: int
+    images_seen: int
+    seconds: float
+    images_per_second: float
+    values: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Readings:
+    """Observer: buffers every step's terms and reads them every `every` steps.
+
+    Args:
+        every: steps between two readings; `due` adds others (the last step, say).
+        due: further steps at which to read.
+        epoch_of: whole epochs after a step.
+        sinks: called with each reading.
+        seconds: what the run had taken before this process.
+        images_seen: what it had seen.
+    """
+
+    every: int
+    due: Callable[[int], bool]
+    epoch_of: Callable[[int], int]
+    sinks: Sequence[Callable[[Reading], None]]
+    seconds: float = 0.0
+    images_seen: int = 0
+
+    def __post_init__(self) -> None:
+        self._pending: list[tuple[int, Tensor]] = []
+        self._names: list[str] = []
+        self._started = self._last = time.perf_counter()
+        self._before = self.seconds
+
+    def __call__(self, progress: Progress) -> None:
+        """Buffer; read when it is time."""
+        self._names = list(progress.terms)
+        self._pending.append((progress.step, torch.stack(list(progress.terms.values()))))
+        if progress.step % self.every == 0 or self.due(progress.step):
+            self._read(progress)
+
+    def _read(self, progress: Progress) -> None:
+        table = torch.stack([terms for _, terms in self._pending]).cpu()
+        finite = torch.isfinite(table)
+        if not finite.all():
+            row, column = (~finite).nonzero()[0].tolist()
+            raise not_finite(self._names[column], float(table[row, column]), self._pending[row][0])
+        self._pending.clear()
+        now = time.perf_counter()
+        seen, elapsed = progress.images_seen - self.images_seen, now - self._last
+        self._last, self.images_seen = now, progress.images_seen
+        self.seconds = self._before + now - self._started
+        values = dict(zip(self._names, table[-1].tolist(), strict=True))
+        reading = Reading(
+            step=progress.step,
+            epoch=self.epoch_of(progress.step),
+            images_seen=progress.images_seen,
+            seconds=self.seconds,
+            images_per_second=seen / max(elapsed, 1e-9),
+            values=values,
+        )
+        for sink in self.sinks:
+            sink(reading)
+
+
+def not_finite(name: str, value: float, step: int) -> TrainingError:
+    """Say which number stopped the run, when, and what helps."""
+    return TrainingError(
+        f"{name} became {value} at step {step}: training cannot go on from there; the last good "
+        f"checkpoint is kept. A lower learning rate may help: train again with "
+        f"--set generator_optimizer.learning_rate=... --set discriminator_optimizer.learning_rate=..."
+    )

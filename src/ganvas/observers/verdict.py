@@ -1,0 +1,54 @@
+"""The discriminator's accuracy on some real and as many fake images, taken now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ganvas.data.imageset import ImageSet
+from ganvas.images import to_float
+from ganvas.networks.layers import inference
+from ganvas.randomness import Stream, derived_seed
+from ganvas.recipe import Recipe
+from ganvas.sampling import draw_latents
+from ganvas.training.loop import Progress
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Observer: whenever `due`, judges `count` images of each kind and tells `log` and `say`."""
+
+    images: ImageSet
+    recipe: Recipe
+    seed: int
+    count: int
+    due: Callable[[int], bool]
+    epoch_of: Callable[[int], int]
+    log: Callable[[dict[str, Any]], None]
+    say: Callable[[str], None]
+
+    def __call__(self, progress: Progress) -> None:
+        """Judge if it is due."""
+        if not self.due(progress.step):
+            return
+        state, step = progress.state, progress.step
+        device = next(state.discriminator.parameters()).device
+        seed = derived_seed(self.seed, Stream.VERDICT, step)
+        count = min(self.count, len(self.images))
+        index = np.sort(np.random.default_rng(seed).choice(len(self.images), count, replace=False))
+        chosen = torch.from_numpy(np.ascontiguousarray(self.images.images[index])).to(device)
+        z = draw_latents(self.recipe.latent, count, seed).to(device)
+        with inference(state.generator, state.discriminator):
+            real = state.discriminator(to_float(chosen, self.recipe.pixel_range)) > 0
+            fake = state.discriminator(state.generator(z)) <= 0
+        on_real, on_fake = float(real.float().mean()), float(fake.float().mean())
+        epoch = self.epoch_of(step)
+        self.log({"step": step, "epoch": epoch, "verdict_real": on_real, "verdict_fake": on_fake})
+        self.say(
+            f"epoch {epoch}: D is right on {on_real:.0%} of {count} real "
+            f"and {on_fake:.0%} of {count} fake images"
+        )

@@ -1,0 +1,120 @@
+"""All observers of a run, put together from its recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ganvas.animate import animate
+from ganvas.data.imageset import ImageSet
+from ganvas.observers.display import Display
+from ganvas.observers.grids import Grids
+from ganvas.observers.metrics_log import MetricsLog, cut_after
+from ganvas.observers.reading import Reading, Readings
+from ganvas.observers.saves import Checkpoints, Generators
+from ganvas.observers.tensorboard import MISSING, TensorBoard, installed
+from ganvas.observers.verdict import Verdicts
+from ganvas.recipe import Span
+from ganvas.rundir import RunDirectory, RunRecord
+from ganvas.training.loop import Observer, Progress
+from ganvas.training.state import TrainState
+
+
+class Watch:
+    """Observer that calls the others in their order: terms are checked before anything is saved, and
+    the checkpoint comes last, so that what it is the step of has all been written.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        record: RunRecord,
+        images: ImageSet,
+        state: TrainState,
+        shown: Display,
+    ) -> None:
+        self._directory, self._record, self._state, self._shown = directory, record, state, shown
+        recipe = record.recipe
+        last = cut_after(directory.metrics, state.step)
+        self._forget_samples_after(state.step)
+        log = MetricsLog(directory.metrics)
+        self._board = self._open_board()
+        boards = [self._board] if self._board else []
+        sinks: list[Callable[[Reading], None]] = [log, shown, *boards]
+        saved = self._due(recipe.checkpoint_every)
+        readings = Readings(
+            record.steps_in(recipe.log_every),
+            lambda step: step == record.steps or saved(step),
+            record.epoch_of,
+            sinks,
+            seconds=last["seconds"] if last else 0.0,
+            images_seen=state.images_seen,
+        )
+        grids = Grids(
+            directory,
+            recipe,
+            record.seed,
+            self._due(recipe.grid.every),
+            [board.grid for board in boards],
+        )
+        keep = recipe.checkpoints_keep_every
+        self._checkpoints = Checkpoints(directory, recipe, saved, record.steps_in(keep) if keep else None)
+        self._observers: list[Observer] = [readings, grids]
+        if recipe.verdict:
+            due, count = self._due(recipe.verdict.every), recipe.verdict.images
+            self._observers.append(
+                Verdicts(images, recipe, record.seed, count, due, record.epoch_of, log.write, shown.say)
+            )
+        if recipe.generator_every:
+            due = self._due(recipe.generator_every)
+            self._observers.append(Generators(directory, due, record.epoch_of))
+        self._observers.append(self._checkpoints)
+        self._saved_step = -1
+        if state.step == 0:
+            grids.write(state)  # the noise before training
+            if self._board:
+                self._board.describe(recipe, state)
+
+    def __call__(self, progress: Progress) -> None:
+        """Let every observer look."""
+        for observer in self._observers:
+            observer(progress)
+
+    def save(self) -> None:
+        """Save a checkpoint of the state as it is, outside the schedule."""
+        self._checkpoints.save(self._state)
+
+    def close(self) -> None:
+        """Flush what is pending, also when training stopped early."""
+        if self._board:
+            self._board.close()
+
+    def finish(self) -> None:
+        """Write the animation and say where the pictures are."""
+        frames = self._directory.sample_files()
+        thin = self._record.recipe.animation == "thinned"
+        count = animate(frames, self._directory.animation, thin=thin)
+        path = self._directory.path
+        self._shown.say(f"done: step {self._state.step}")
+        self._shown.say(f"  last grid   {frames[-1]}")
+        self._shown.say(f"  animation   {self._directory.animation} ({count} frames)")
+        self._shown.say(f"  sample it   ganvas sample {path} --count 64 --out samples.png")
+
+    def _due(self, span: Span) -> Callable[[int], bool]:
+        """Whether a step is a multiple of `span`, or the last one."""
+        every, end = self._record.steps_in(span), self._record.steps
+        return lambda step: step % every == 0 or step == end
+
+    def _forget_samples_after(self, step: int) -> None:
+        """Remove grids that a killed process made beyond the checkpoint; they will be made again."""
+        for file in self._directory.sample_files():
+            if int(file.stem) > step:
+                file.unlink()
+
+    def _open_board(self) -> TensorBoard | None:
+        if not self._record.recipe.tensorboard:
+            return None
+        if not installed():
+            self._shown.say(f"note: {MISSING}; training goes on without it")
+            return None
+        step = self._state.step
+        return TensorBoard(self._directory.tensorboard, purge_step=step + 1 if step else None)

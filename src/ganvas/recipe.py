@@ -1,0 +1,278 @@
+"""`Recipe`: all that a training run is made of, as frozen values.
+
+A recipe is checked when it enters (unknown keys are refused with the nearest name), goes through JSON and
+back unchanged, and lives inside every checkpoint. It holds no code: what a string names is looked up on
+the floor that uses it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PositiveInt,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from ganvas.errors import RecipeError, nearest
+from ganvas.networks import DiscriminatorSpec, GeneratorSpec, Values
+
+_SPAN = re.compile(r"^([1-9][0-9]*) (step|epoch)s?$")
+
+
+def _check_span(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return f"{value} steps" if value > 1 else "1 step"
+    if isinstance(value, str) and value.isdecimal() and int(value) > 0:
+        return _check_span(int(value))
+    if not isinstance(value, str) or not _SPAN.match(value):
+        raise ValueError("expected a positive number of steps, or words like '15 epochs'")
+    return value
+
+
+Span = Annotated[str, BeforeValidator(_check_span)]
+"""A stretch of training: "200 steps" or "15 epochs"; a plain number counts steps."""
+
+
+def steps_in(span: Span, steps_per_epoch: int) -> int:
+    """Number of steps in `span`.
+
+    >>> steps_in("15 epochs", 235)
+    3525
+    """
+    count, unit = span.split()
+    return int(count) * (steps_per_epoch if unit.startswith("epoch") else 1)
+
+
+def _check_pixel_range(value: tuple[int, int]) -> tuple[int, int]:
+    if value not in ((-1, 1), (0, 1)):
+        raise ValueError("expected [-1, 1] or [0, 1]")
+    return value
+
+
+class Adam(Values):
+    """Adam (Kingma and Ba 2015, arXiv 1412.6980) with Keras's place for epsilon.
+
+    Keras adds epsilon to the square root of the uncorrected second moment (the paper's epsilon hat).
+    """
+
+    learning_rate: float = Field(gt=0)
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
+    epsilon: float = Field(1e-7, gt=0)
+
+
+class Latent(Values):
+    """Where z comes from: N(0, 1) or U(-1, 1), `size` numbers an image."""
+
+    size: PositiveInt = 100
+    distribution: Literal["normal", "uniform"] = "normal"
+
+
+class Sampling(Values):
+    """How real images come to batches.
+
+    `reshuffled`: a new order each epoch. `shuffled_once`: one order for all epochs. `with_replacement`:
+    each image drawn on its own; an epoch is then as many batches as fit into the set.
+    `partial_batch` says whether the last, smaller batch of an epoch is kept or dropped.
+    """
+
+    order: Literal["reshuffled", "shuffled_once", "with_replacement"] = "reshuffled"
+    partial_batch: Literal["keep", "drop"] = "keep"
+
+
+class Update(Values):
+    """Who learns when.
+
+    `simultaneous`: one forward pass, both gradients taken before either step.
+    `alternating`: the discriminator on real and fake images, then the generator through the new
+    discriminator. `alternating_mixed`: the same, the discriminator's batch being half real, half fake.
+    `alternating_separate`: a discriminator step on real images, another on fakes, then the generator.
+    `fakes`: whether the discriminator's fakes come from the generator in training or inference mode.
+    `reuse_latents`: whether the generator learns on the same z that made the discriminator's fakes.
+    """
+
+    rule: Literal["simultaneous", "alternating", "alternating_mixed", "alternating_separate"] = "simultaneous"
+    fakes: Literal["training", "inference"] = "training"
+    reuse_latents: bool = False
+
+
+class Grid(Values):
+    """The pictures kept while training: `rows` x `columns` samples, of z fixed for all or new each time."""
+
+    rows: PositiveInt = 4
+    columns: PositiveInt = 4
+    every: Span = "1 epoch"
+    latents: Literal["fixed", "new"] = "fixed"
+    inverted: bool = False
+
+
+class Verdict(Values):
+    """The discriminator's accuracy on `images` real and as many fake images, taken now and then."""
+
+    images: PositiveInt = 100
+    every: Span
+
+
+class Recipe(Values):
+    """A training run, described. See docs/design.md; `ganvas recipes show NAME` prints one."""
+
+    name: str = Field(min_length=1)
+    summary: str = ""
+    source: str = Field("", description="the tutorial or paper that the values come from")
+
+    data: str = Field("mnist", description="data set used when none is named")
+    split: Literal["train", "test", "all"] = "train"
+    image_size: int | None = Field(
+        None, ge=8, le=256, description="the size that the networks were drawn for, if any"
+    )
+    pixel_range: Annotated[tuple[int, int], AfterValidator(_check_pixel_range)] = (-1, 1)
+    sampling: Sampling = Sampling()
+    batch_size: PositiveInt = 256
+
+    latent: Latent = Latent()
+    generator: SerializeAsAny[GeneratorSpec]
+    discriminator: SerializeAsAny[DiscriminatorSpec]
+    objective: str = "non_saturating"
+    generator_optimizer: Adam
+    discriminator_optimizer: Adam
+    update: Update = Update()
+    ema: float | None = Field(None, gt=0, lt=1, description="decay of the generator's average")
+
+    length: Span
+    checkpoint_every: Span = "5 epochs"
+    checkpoints_newest: PositiveInt = Field(3, description="how many of the newest are kept")
+    checkpoints_keep_every: Span | None = Field(None, description="those kept for good")
+    log_every: Span = "10 steps"
+    grid: Grid = Grid()
+    verdict: Verdict | None = None
+    generator_every: Span | None = Field(None, description="the generator alone, saved by epoch")
+    animation: Literal["all", "thinned"] = "all"
+    tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _halves(self) -> Self:
+        if self.update.rule == "alternating_mixed" and self.batch_size < 2:
+            raise ValueError("alternating_mixed needs a batch_size of 2 or more")
+        return self
+
+    @property
+    def real_batch(self) -> int:
+        """Real images in a discriminator's batch."""
+        return self.batch_size // 2 if self.update.rule == "alternating_mixed" else self.batch_size
+
+    def to_json(self) -> str:
+        """The recipe as JSON; `read_recipe(json.loads(...))` gives it back."""
+        return self.model_dump_json(indent=2)
+
+    def changed(self, settings: Mapping[str, Any]) -> Recipe:
+        """A copy with keys replaced, each named by its path.
+
+        >>> recipe.changed({"batch_size": 64, "discriminator.dropout": 0})  # doctest: +SKIP
+
+        Raises:
+            RecipeError: a key that does not exist, or a value of the wrong type or sign.
+        """
+        values = self.model_dump(mode="json")
+        for path, value in settings.items():
+            _place(values, path, value)
+        return read_recipe(values)
+
+
+def read_recipe(values: object) -> Recipe:
+    """Check `values` (as read from JSON) and return the recipe.
+
+    Raises:
+        RecipeError: one line that names the first key that is wrong.
+    """
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(_one_line(error.errors()[0])) from None
+
+
+def parse_settings(settings: list[str]) -> dict[str, Any]:
+    """Read `key=value` words; a value is JSON where it can be read so, else the word itself.
+
+    >>> parse_settings(["batch_size=64", "latent.distribution=uniform"])
+    {'batch_size': 64, 'latent.distribution': 'uniform'}
+    """
+    parsed: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"--set expects key=value, got {setting!r}; try --set batch_size=64")
+        try:
+            parsed[key] = json.loads(value)
+        except ValueError:
+            parsed[key] = value
+    return parsed
+
+
+def _place(values: dict[str, Any], path: str, value: Any) -> None:
+    """Put `value` where `path` leads; a step that does not exist is refused with the nearest name."""
+    *steps, last = path.split(".")
+    place: Any = values
+    for depth, step in enumerate([*steps, last]):
+        if isinstance(place, list):
+            if not step.isdecimal() or int(step) >= len(place):
+                raise RecipeError(
+                    f"unknown recipe key {path!r}: {'.'.join(steps[:depth])} has entries "
+                    f"0 to {len(place) - 1}"
+                )
+            step = int(step)  # type: ignore[assignment]
+        elif not isinstance(place, dict):
+            where = ".".join([*steps, last][:depth])
+            if place is None:
+                raise RecipeError(
+                    f"{where} is not set in this recipe, so {path!r} cannot be: give the whole of "
+                    f"it as JSON, --set {where}='{{\"{step}\": ...}}'"
+                )
+            raise RecipeError(f"unknown recipe key {path!r}: {where} has no keys below it")
+        elif step not in place:
+            prefix = ".".join([*steps, last][:depth])
+            names = [f"{prefix}.{name}" if prefix else name for name in place]
+            raise RecipeError(f"unknown recipe key {path!r}; {nearest(path, names)}")
+        if depth == len(steps):
+            place[step] = value
+        else:
+            place = place[step]
+
+
+def _one_line(error: ErrorDetails) -> str:
+    """Pydantic's first finding as a sentence: the key, what was expected, what came."""
+    path = [str(step) for step in error["loc"]]
+    key = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        return f"unknown recipe key {key!r}"
+    if error["type"] == "missing":
+        return f"recipe key {key!r} is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    came = json.dumps(error["input"], default=str)
+    came = came if len(came) <= 60 else came[:57] + "..."
+    return f"recipe key {key!r}: {message}; got {came}" if key else f"recipe: {message}"
+
+
+__all__ = [
+    "Adam",
+    "Grid",
+    "Latent",
+    "Recipe",
+    "Sampling",
+    "Span",
+    "Update",
+    "Verdict",
+    "parse_settings",
+    "read_recipe",
+    "steps_in",
+]

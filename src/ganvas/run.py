@@ -1,0 +1,169 @@
+"""`Run`: a run directory, opened. All that one does with a trained generator starts here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import nn
+
+from ganvas import animate as animation
+from ganvas import sampling
+from ganvas.errors import RunError, UserError
+from ganvas.gallery import Images
+from ganvas.images import Pixels, to_float
+from ganvas.networks.layers import inference
+from ganvas.randomness import Stream
+from ganvas.recipe import Recipe
+from ganvas.rundir import RunDirectory, RunRecord
+from ganvas.training import checkpoint
+from ganvas.training.state import new_discriminator, new_generator
+
+
+class Run:
+    """A run directory, opened for use on the CPU; `Run.open` checks that it is one."""
+
+    def __init__(self, directory: RunDirectory, record: RunRecord) -> None:
+        self.directory, self.record = directory, record
+        self.notes: list[str] = []
+        self._networks: dict[tuple[str, int | None], nn.Module] = {}
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Open the run at `path`.
+
+        Raises:
+            RunError: no run there, damaged, or of a newer format.
+        """
+        directory = RunDirectory(Path(path).expanduser())
+        return cls(directory, directory.read())
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.directory.path
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the run trains."""
+        return self.record.recipe
+
+    @property
+    def step(self) -> int:
+        """The newest checkpoint's step; 0 before the first."""
+        steps = checkpoint.steps_saved(self.directory.checkpoints)
+        return steps[-1] if steps else 0
+
+    def generator(self, *, step: int | None = None, ema: bool = True) -> nn.Module:
+        """The trained generator, in inference mode: z float32 [N, Z] -> images in the pixel range.
+
+        Args:
+            step: a checkpoint's step; the newest whole one where None.
+            ema: the averaged generator, where the run has one.
+
+        Raises:
+            RunError: no such checkpoint, or it is damaged.
+        """
+        name = "generator_ema" if ema and self.recipe.ema is not None else "generator"
+        return self._network(name, step)
+
+    def discriminator(self, *, step: int | None = None) -> nn.Module:
+        """The trained discriminator, in inference mode: images in the pixel range -> logits [N]."""
+        return self._network("discriminator", step)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of `metrics.jsonl`."""
+        return self.directory.metric_lines()
+
+    def sample(self, count: int, *, seed: int = 0, step: int | None = None, ema: bool = True) -> Images:
+        """`count` images, uint8 [count, C, H, W]; in a notebook they show themselves as a grid.
+
+        Args:
+            count: how many.
+            seed: where z comes from; the same seed gives the same pictures.
+            step: a checkpoint's step; the newest where None.
+            ema: the averaged generator, where the run has one.
+        """
+        if count < 1:
+            raise UserError(f"--count {count}: expected 1 or more")
+        if seed < 0:
+            raise UserError(f"--seed {seed}: expected 0 or more")
+        network = self.generator(step=step, ema=ema)
+        return Images.of(sampling.sample(network, self.recipe, count, seed))
+
+    def interpolate(self, *, rows: int = 5, columns: int = 10, seed: int = 0, ema: bool = True) -> Images:
+        """Spherical walks between random z: uint8 [rows * columns, C, H, W], row by row."""
+        if rows < 1 or columns < 2:
+            raise UserError(f"--rows {rows} --columns {columns}: expected at least 1 and 2")
+        pixels = sampling.interpolate(self.generator(ema=ema), self.recipe, rows, columns, seed)
+        return Images.of(pixels, columns=columns)
+
+    def animate(self, out: str | Path | None = None, *, thin: bool | None = None) -> Path:
+        """Write the GIF of all grids (thinned, if the recipe or `thin` says so); return its path."""
+        path = Path(out).expanduser() if out else self.directory.animation
+        thinned = self.recipe.animation == "thinned" if thin is None else thin
+        animation.animate(self.directory.sample_files(), path, thin=thinned)
+        return path
+
+    def critique(self, images: Pixels) -> list[float]:
+        """The discriminator's logit for each image uint8 [N, C, H, W]; above 0 it calls it real."""
+        network = self.discriminator()
+        expected = self.record.data.image_shape
+        if images.shape[1:] != expected:
+            raise UserError(
+                f"this run's discriminator judges images of shape {expected} (channels, height, "
+                f"width), got {images.shape[1:]}"
+            )
+        logits: list[float] = []
+        with inference(network):
+            for part in torch.from_numpy(np.ascontiguousarray(images)).split(sampling.CHUNK):
+                logits += network(to_float(part, self.recipe.pixel_range)).tolist()
+        return logits
+
+    def fixed_fakes(self) -> tuple[Images, list[float], list[float]]:
+        """One fixed z through the generator before and after training, judged before and after.
+
+        Returns:
+            The two fakes uint8 [2, C, H, W], and the logits of the untrained and of the trained
+            discriminator for each. The untrained networks are drawn again from the seed.
+        """
+        shape, seed, recipe = self.record.data.image_shape, self.record.seed, self.recipe
+        z = sampling.draw_latents(recipe.latent, 1, seed, Stream.GRID)
+        before = sampling.generate(new_generator(recipe, shape, seed), z, recipe.pixel_range)
+        after = sampling.generate(self.generator(), z, recipe.pixel_range)
+        fakes = np.concatenate([before, after])
+        untrained = new_discriminator(recipe, shape, seed)
+        with inference(untrained):
+            judged = untrained(to_float(torch.from_numpy(fakes), recipe.pixel_range)).tolist()
+        return Images.of(fakes), judged, self.critique(fakes)
+
+    def __repr__(self) -> str:
+        r = self.record
+        return f"Run({str(self.path)!r}: {r.recipe.name} on {r.data.name}, step {self.step} of {r.steps})"
+
+    def _network(self, name: str, step: int | None) -> nn.Module:
+        key = (name, step)
+        if key not in self._networks:
+            recipe, shape = self.recipe, self.record.data.image_shape
+            if name == "discriminator":
+                network = recipe.discriminator.build(shape)
+            else:
+                network = recipe.generator.build(shape, recipe.latent.size, recipe.pixel_range)
+            checkpoint.load_network(self._checkpoint(step), name, network)
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._networks[key] = network.eval()
+        return self._networks[key]
+
+    def _checkpoint(self, step: int | None) -> Path:
+        folder = self.directory.checkpoints
+        if step is None:
+            path, notes = checkpoint.newest_good(folder)
+            self.notes += [note for note in notes if note not in self.notes]
+            return path
+        steps = checkpoint.steps_saved(folder)
+        if step not in steps:
+            known = ", ".join(map(str, steps)) or "none"
+            raise RunError(f"{self.path} has no checkpoint of step {step}; there are: {known}")
+        return checkpoint.folder_of(folder, step)

@@ -1,0 +1,173 @@
+"""The run directory: where things lie in it, and `run.json`, which says what the run is.
+
+    run.json            recipe, seed, data, machine, versions, command
+    metrics.jsonl       one line a logged step
+    samples/            grids of fixed z by step; the noise before training is step 0
+    checkpoints/        see `ganvas.training.checkpoint`
+    generators/         the generator alone, by epoch, where the recipe asks for it
+    tensorboard/        where it was asked for
+    animation.gif       all grids
+
+A run directory is all that passes between training and everything after it. Nothing in it is code, and no
+path in it needs to exist elsewhere: it can be moved to another machine.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ganvas.errors import RunError
+from ganvas.files import write_json
+from ganvas.networks import ImageShape, Values
+from ganvas.recipe import Recipe, steps_in
+
+FORMAT = 1
+
+
+class DataRecord(Values):
+    """What a run was trained on."""
+
+    requested: str | None
+    name: str
+    split: str
+    size: int | None = None
+    fit: str | None = None
+    source: str
+    fingerprint: str
+    images: int
+    image_shape: ImageShape
+    class_names: tuple[str, ...] = ()
+
+
+class RunRecord(Values):
+    """The content of `run.json`."""
+
+    format: int = FORMAT
+    recipe: Recipe
+    seed: int
+    data: DataRecord
+    steps_per_epoch: int
+    notes: tuple[str, ...] = ()
+    command: str
+    created: str
+    ganvas: str
+    machine: dict[str, str | int]
+
+    @property
+    def steps(self) -> int:
+        """The run's length in steps."""
+        return self.steps_in(self.recipe.length)
+
+    def steps_in(self, span: str) -> int:
+        """Steps in a span like "2 epochs"."""
+        return steps_in(span, self.steps_per_epoch)
+
+    def epoch_of(self, step: int) -> int:
+        """Whole epochs done after `step` steps."""
+        return step // self.steps_per_epoch
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths of one run."""
+
+    path: Path
+
+    @property
+    def record_file(self) -> Path:
+        """`run.json`; a directory without it is no run."""
+        return self.path / "run.json"
+
+    @property
+    def metrics(self) -> Path:
+        """`metrics.jsonl`."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        """Folder of sample grids."""
+        return self.path / "samples"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def generators(self) -> Path:
+        """Folder of generators saved by epoch."""
+        return self.path / "generators"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def animation(self) -> Path:
+        """The animated GIF of all grids."""
+        return self.path / "animation.gif"
+
+    def sample_file(self, step: int) -> Path:
+        """The grid of `step`."""
+        return self.samples / f"{step:08d}.png"
+
+    def sample_files(self) -> list[Path]:
+        """Grids saved so far, oldest first."""
+        return sorted(p for p in self.samples.glob("*.png") if p.stem.isdecimal())
+
+    def write(self, record: RunRecord) -> None:
+        """Write `run.json` atomically."""
+        write_json(self.record_file, record.model_dump(mode="json"), durable=True)
+
+    def read(self) -> RunRecord:
+        """Read `run.json`.
+
+        Raises:
+            RunError: no run here, a damaged record, or one of a newer format.
+        """
+        try:
+            values: Any = json.loads(self.record_file.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            raise RunError(
+                f"no run at {self.path}: expected a directory with run.json, as 'ganvas train' makes"
+            ) from None
+        except OSError as error:
+            raise RunError(f"cannot read {self.record_file}: {error.strerror}") from None
+        except ValueError as error:
+            raise RunError(f"{self.record_file} is damaged: {error}") from None
+        version = values.get("format") if isinstance(values, dict) else None
+        if not isinstance(version, int):
+            raise RunError(f"{self.record_file} is not a ganvas run: it has no format number")
+        if version > FORMAT:
+            raise RunError(
+                f"{self.path} has run format {version}, this ganvas reads up to {FORMAT}: "
+                f"update ganvas (pip install -U ganvas)"
+            )
+        try:
+            return RunRecord.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(step) for step in first["loc"])
+            raise RunError(f"{self.record_file} is damaged: {where}: {first['msg']}") from None
+
+    def metric_lines(self) -> list[dict[str, Any]]:
+        """The lines of `metrics.jsonl`; a last line cut off by a kill is left out."""
+        try:
+            text = self.metrics.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise RunError(f"cannot read {self.metrics}: {error.strerror}") from None
+        lines = []
+        for line in text.splitlines():
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                continue
+        return [line for line in lines if isinstance(line, dict) and "step" in line]

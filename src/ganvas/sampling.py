@@ -1,0 +1,67 @@
+"""Samples of a generator: of random z, of given z, and along arcs between z.
+
+A generator is any module from z float32 [N, Z] to images in a pixel range; what comes out is uint8
+[N, C, H, W]. The same seed gives the same z on every machine: z is drawn on the CPU.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganvas.images import Pixels, to_uint8
+from ganvas.networks.layers import inference
+from ganvas.randomness import Stream, derived_seed, latents
+from ganvas.recipe import Latent, Recipe
+
+CHUNK = 500  # images a forward pass: the batch norms are in inference mode, so chunks do not matter
+
+
+def draw_latents(latent: Latent, count: int, seed: int, stream: Stream = Stream.SAMPLE) -> Tensor:
+    """Z float32 [count, Z] of (seed, stream), on the CPU. The first z are the same for every count."""
+    source = torch.Generator().manual_seed(derived_seed(seed, stream))
+    # Drawn one by one: PyTorch fills a large tensor in another order than a small one.
+    cpu = torch.device("cpu")
+    rows = [latents(1, latent.size, latent.distribution, source, cpu) for _ in range(count)]
+    return torch.cat(rows) if rows else torch.empty(0, latent.size)
+
+
+def generate(generator: nn.Module, z: Tensor, pixel_range: tuple[int, int]) -> Pixels:
+    """Images uint8 [N, C, H, W] of z float32 [N, Z], in inference mode."""
+    device = next(generator.parameters()).device
+    with inference(generator):
+        chunks = [to_uint8(generator(part.to(device)), pixel_range) for part in z.split(CHUNK)]
+    return np.concatenate(chunks)
+
+
+def sample(generator: nn.Module, recipe: Recipe, count: int, seed: int) -> Pixels:
+    """`count` images uint8 [count, C, H, W] of random z."""
+    return generate(generator, draw_latents(recipe.latent, count, seed), recipe.pixel_range)
+
+
+def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """Spherical interpolation from `a` to `b` [..., Z] at shares `t` in [0, 1].
+
+    Directions turn along the great arc and lengths change linearly, so that every point is as typical of
+    a Gaussian as its ends. Source: Shoemake 1985; White 2016, arXiv 1609.04468.
+    """
+    length_a, length_b = a.norm(dim=-1, keepdim=True), b.norm(dim=-1, keepdim=True)
+    unit_a, unit_b = a / length_a, b / length_b
+    cosine = (unit_a * unit_b).sum(-1, keepdim=True).clamp(-1, 1)
+    angle = torch.acos(cosine)
+    sine = torch.sin(angle)
+    straight = sine.abs() < 1e-4  # nearly the same direction: the arc is a line
+    safe = torch.where(straight, torch.ones_like(sine), sine)
+    from_a = torch.where(straight, 1 - t, torch.sin((1 - t) * angle) / safe)
+    from_b = torch.where(straight, t, torch.sin(t * angle) / safe)
+    arc: Tensor = (from_a * unit_a + from_b * unit_b) * ((1 - t) * length_a + t * length_b)
+    return arc
+
+
+def interpolate(generator: nn.Module, recipe: Recipe, rows: int, columns: int, seed: int) -> Pixels:
+    """`rows` walks of `columns` images each, from one random z to another: [rows*columns, C, H, W]."""
+    ends = draw_latents(recipe.latent, 2 * rows, seed)
+    share = torch.linspace(0, 1, columns).view(1, columns, 1)
+    z = slerp(ends[0::2].unsqueeze(1), ends[1::2].unsqueeze(1), share)  # [rows, columns, Z]
+    return generate(generator, z.reshape(rows * columns, -1), recipe.pixel_range)

@@ -1,0 +1,51 @@
+"""What `ganvas show` says: what a run is, where it stands, how to go on."""
+
+from __future__ import annotations
+
+from ganvas.run import Run
+from ganvas.training import checkpoint
+
+
+def summary(run: Run) -> list[str]:
+    """The lines."""
+    r, d = run.record, run.record.data
+    channels, height, width = d.image_shape
+    steps = checkpoint.steps_saved(run.directory.checkpoints)
+    lines = [
+        f"run          {run.path}",
+        f"recipe       {r.recipe.name}: {r.recipe.summary}" if r.recipe.summary else
+        f"recipe       {r.recipe.name}",
+        f"data         {d.name} ({d.split}): {d.images:,} images, {channels} x {height} x {width}, "
+        f"fingerprint {d.fingerprint[:12]}",
+        f"trained      step {run.step} of {r.steps} (epoch {r.epoch_of(run.step)}), batches of "
+        f"{r.recipe.batch_size}, seed {r.seed}",
+    ]  # fmt: skip
+    readings = [line for line in run.metrics() if "generator_loss" in line]
+    if readings:
+        last = readings[-1]
+        lines.append(
+            f"last         D loss {last['discriminator_loss']:.3f}, G loss "
+            f"{last['generator_loss']:.3f}, D(x) {last['real_probability']:.2f}, D(G(z)) "
+            f"{last['fake_probability']:.2f}, {last['images_per_second']:,.0f} images/s, "
+            f"{last['seconds']:,.0f} s in all"
+        )
+    lines.append(f"checkpoints  {', '.join(map(str, steps)) or 'none yet'}")
+    grids = run.directory.sample_files()
+    if grids:
+        lines.append(f"grids        {len(grids)}, the last {grids[-1]}")
+    if run.directory.animation.exists():
+        lines.append(f"animation    {run.directory.animation}")
+    lines += [f"note         {note}" for note in r.notes]
+    threads = r.machine.get("threads")
+    lines += [
+        f"made by      {r.command}",
+        f"made on      {r.machine.get('gpu', r.machine.get('processor'))}, {threads} threads, "
+        f"torch {r.machine.get('torch')}, ganvas {r.ganvas}, {r.created}",
+    ]
+    if run.step < r.steps:
+        lines.append(f"go on        ganvas resume {run.path}")
+    else:
+        lines.append(f"train on     ganvas resume {run.path} --steps {2 * r.steps}")
+    if steps:
+        lines.append(f"sample       ganvas sample {run.path} --count 64 --out samples.png")
+    return lines

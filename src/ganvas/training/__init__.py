@@ -1,0 +1,1 @@
+"""Training: state, updates, checkpoints, and the loop that yields."""

@@ -1,0 +1,244 @@
+"""Checkpoints: whole or not there, checked when read, no pickle.
+
+A checkpoint is a folder `checkpoints/<step>/` of safetensors files and `state.json`, which holds the
+recipe, the step and every file's SHA-256. It is written into a folder beside it, flushed to the disk and
+renamed: a process killed at any moment leaves the old checkpoints and perhaps a folder that nothing
+reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ganvas.errors import RunError
+from ganvas.files import storage_errors, sync_folder, write_through
+from ganvas.networks import ImageShape
+from ganvas.recipe import Recipe, read_recipe
+from ganvas.training.state import TrainState, new_state
+
+FORMAT = 1
+_ASIDE = ".partial"
+
+
+def folder_of(checkpoints: Path, step: int) -> Path:
+    """Where the checkpoint of `step` lies."""
+    return checkpoints / f"{step:08d}"
+
+
+def steps_saved(checkpoints: Path) -> list[int]:
+    """Steps that have a checkpoint, oldest first."""
+    if not checkpoints.is_dir():
+        return []
+    return sorted(int(p.name) for p in checkpoints.iterdir() if p.name.isdecimal() and p.is_dir())
+
+
+def save(checkpoints: Path, state: TrainState, recipe: Recipe) -> Path:
+    """Write the checkpoint of `state` and return its folder.
+
+    Raises:
+        StorageError: the disk is full or may not be written; older checkpoints are untouched.
+    """
+    final = folder_of(checkpoints, state.step)
+    aside = checkpoints / f"{_ASIDE}-{final.name}-{os.getpid()}"
+    with storage_errors(f"checkpoint {final}"):
+        try:
+            aside.mkdir(parents=True, exist_ok=True)
+            files = {}
+            for name, tensors in _tensors(state).items():
+                content = safetensors.torch.save(tensors)
+                write_through(aside / name, content, durable=True)
+                files[name] = _digest(content)
+            text = json.dumps(_sealed(state, recipe, files), indent=2)
+            write_through(aside / "state.json", text.encode(), durable=True)
+            sync_folder(aside)
+            if final.exists():  # a step saved again: the old one may be damaged
+                shutil.rmtree(final)
+            aside.rename(final)
+            sync_folder(checkpoints)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+    return final
+
+
+def load(folder: Path, image_shape: ImageShape, device: torch.device) -> TrainState:
+    """Read a checkpoint, every file checked against its hash.
+
+    Raises:
+        RunError: damaged, edited, or of a newer format; the line says which file and how.
+    """
+    values = read_state(folder)
+    recipe = read_recipe(values["recipe"])
+    state = new_state(recipe, image_shape, 0, device)
+    tensors = {name: _read_tensors(folder, name, values["files"]) for name in _tensors(state)}
+    _restore(state.generator, tensors["generator.safetensors"], folder)
+    _restore(state.discriminator, tensors["discriminator.safetensors"], folder)
+    if state.ema is not None:
+        _restore(state.ema.module, tensors["generator_ema.safetensors"], folder)
+        state.ema.n_averaged.fill_(values["averaged"])
+    for player in ("generator", "discriminator"):
+        optimizer = getattr(state, f"{player}_optimizer")
+        try:
+            moments = tensors[f"{player}_optimizer.safetensors"]
+            optimizer.load_moments(moments, values["optimizer_steps"][player])
+        except (KeyError, RuntimeError) as error:
+            raise _damaged(folder, f"{player}_optimizer.safetensors: {error}") from None
+    state.step, state.images_seen = values["step"], values["images_seen"]
+    return state
+
+
+def load_network(folder: Path, name: str, network: nn.Module) -> None:
+    """Fill one network from a checkpoint: `name` is "generator", "generator_ema" or "discriminator".
+
+    Raises:
+        RunError: as `load`.
+    """
+    file = f"{name}.safetensors"
+    _restore(network, _read_tensors(folder, file, read_state(folder)["files"]), folder)
+
+
+def newest_good(checkpoints: Path) -> tuple[Path, list[str]]:
+    """The newest checkpoint whose every file is whole, and one line for each newer one that is not.
+
+    Raises:
+        RunError: there is none.
+    """
+    notes: list[str] = []
+    for step in reversed(steps_saved(checkpoints)):
+        folder = folder_of(checkpoints, step)
+        try:
+            for name, digest in read_state(folder)["files"].items():
+                _checked(folder, name, digest)
+        except RunError as error:
+            notes.append(f"{error}; falling back to the one before it")
+            continue
+        return folder, notes
+    if notes:
+        raise RunError(f"no checkpoint in {checkpoints} is whole: {notes[0].partition(';')[0]}")
+    raise RunError(f"no checkpoint in {checkpoints} yet: the run stopped before its first save")
+
+
+def prune(checkpoints: Path, newest: int, keep_every: int | None) -> None:
+    """Remove all but the `newest` checkpoints and those at multiples of `keep_every` steps."""
+    for step in steps_saved(checkpoints)[:-newest]:
+        if keep_every is None or step % keep_every:
+            # Renamed first: a process killed while deleting leaves no half checkpoint by a good name.
+            folder = folder_of(checkpoints, step)
+            doomed = folder.with_name(f"{_ASIDE}-{folder.name}-old")
+            with storage_errors(f"checkpoint {folder}"):
+                folder.rename(doomed)
+                shutil.rmtree(doomed)
+
+
+def sweep(checkpoints: Path) -> None:
+    """Remove what killed processes left behind."""
+    if checkpoints.is_dir():
+        for leftover in checkpoints.glob(f"{_ASIDE}-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """The checkpoint's `state.json`, its seal and format checked.
+
+    Raises:
+        RunError: missing, damaged, edited, or of a newer format.
+    """
+    try:
+        values = json.loads((folder / "state.json").read_bytes())
+        version = values["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, f"state.json cannot be read ({error})") from None
+    if not isinstance(version, int) or version > FORMAT:
+        raise RunError(
+            f"checkpoint {folder} has format {version}, this ganvas reads up to {FORMAT}: "
+            f"update ganvas (pip install -U ganvas)"
+        )
+    if values.pop("seal", None) != _seal(values):
+        raise _damaged(folder, "state.json was edited or is incomplete")
+    return dict(values)
+
+
+def _tensors(state: TrainState) -> dict[str, dict[str, Tensor]]:
+    """What each file holds, as contiguous tensors on the CPU."""
+    content: dict[str, Mapping[str, Tensor]] = {
+        "generator.safetensors": state.generator.state_dict(),
+        "discriminator.safetensors": state.discriminator.state_dict(),
+        "generator_optimizer.safetensors": state.generator_optimizer.moments(),
+        "discriminator_optimizer.safetensors": state.discriminator_optimizer.moments(),
+    }
+    if state.ema is not None:
+        content["generator_ema.safetensors"] = state.ema.module.state_dict()
+    return {
+        file: {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+        for file, tensors in content.items()
+    }
+
+
+def _sealed(state: TrainState, recipe: Recipe, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    values = {
+        "format": FORMAT,
+        "step": state.step,
+        "images_seen": state.images_seen,
+        "averaged": 0 if state.ema is None else int(state.ema.n_averaged),
+        "optimizer_steps": {
+            "generator": state.generator_optimizer.steps,
+            "discriminator": state.discriminator_optimizer.steps,
+        },
+        "recipe": recipe.model_dump(mode="json"),
+        "files": files,
+    }
+    return values | {"seal": _seal(values)}
+
+
+def _seal(values: dict[str, Any]) -> str:
+    """SHA-256 of the values: against damage and slips of the editor, not against forgery."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _checked(folder: Path, name: str, digest: dict[str, Any]) -> bytes:
+    try:
+        content = (folder / name).read_bytes()
+    except OSError as error:
+        raise _damaged(folder, f"{name}: {error.strerror}") from None
+    if len(content) != digest["bytes"]:
+        raise _damaged(folder, f"{name} has {len(content)} bytes of {digest['bytes']}")
+    if _digest(content) != digest:
+        raise _damaged(folder, f"{name} is not what was saved (its SHA-256 differs)")
+    return content
+
+
+def _read_tensors(folder: Path, name: str, files: dict[str, Any]) -> dict[str, Tensor]:
+    if name not in files:
+        raise _damaged(folder, f"{name} is missing from its list of files")
+    content = _checked(folder, name, files[name])
+    try:
+        return safetensors.torch.load(content)
+    except safetensors.SafetensorError as error:
+        raise _damaged(folder, f"{name} is no safetensors file ({error})") from None
+
+
+def _restore(network: nn.Module, tensors: dict[str, Tensor], folder: Path) -> None:
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise _damaged(folder, f"it does not fit the recipe's network ({first})") from None
+
+
+def _damaged(folder: Path, how: str) -> RunError:
+    return RunError(f"checkpoint {folder} is damaged: {how}")

@@ -1,0 +1,189 @@
+"""The update rules: who learns when.
+
+An update is one function of (state, real images, random numbers) that changes the state's networks and
+optimisers and returns what happened as detached terms, left on the device: no `.item()`, no file, no log.
+A discriminator's turn leaves the generator's bits alone, moving statistics too, and the other way round.
+
+Sources: Goodfellow et al. 2014, algorithm 1, for the alternating rule; the tutorials named in the recipes
+for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ganvas import objectives
+from ganvas.networks.layers import frozen_statistics, mixes_samples
+from ganvas.objectives import Objective
+from ganvas.recipe import Recipe
+from ganvas.training.state import TrainState
+
+Terms = dict[str, Tensor]
+
+
+class Random(Protocol):
+    """What an update needs of randomness; see `ganvas.randomness.StepRandom`."""
+
+    def latents(self, count: int) -> Tensor:
+        """The next `count` z: float32 [count, Z]."""
+
+    def seed_dropout(self, network: nn.Module) -> None:
+        """Start the dropout masks of this step."""
+
+
+Update = Callable[[TrainState, Tensor, Random], Terms]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What an update takes from the recipe."""
+
+    objective: Objective
+    batch_size: int
+    fakes_in_inference: bool
+    reuse_latents: bool
+
+
+def find(recipe: Recipe) -> Update:
+    """Return the recipe's update: real images float32 [n, C, H, W] in the pixel range -> terms."""
+    rules = Rules(
+        objective=objectives.find(recipe.objective),
+        batch_size=recipe.batch_size,
+        fakes_in_inference=recipe.update.fakes == "inference",
+        reuse_latents=recipe.update.reuse_latents,
+    )
+    return partial(_RULES[recipe.update.rule], rules)
+
+
+def simultaneous(rules: Rules, state: TrainState, real: Tensor, random: Random) -> Terms:
+    """One forward pass of each network; both gradients are taken before either step."""
+    g, d, objective = state.generator, state.discriminator, rules.objective
+    random.seed_dropout(d)
+    fake = g(random.latents(rules.batch_size))
+    if mixes_samples(d):
+        real_logits, fake_logits = d(real), d(fake)
+    else:  # samples do not meet in D: one pass for both
+        real_logits, fake_logits = d(torch.cat([real, fake])).split([len(real), len(fake)])
+    loss_real, loss_fake = objective.real(real_logits).mean(), objective.fake(fake_logits).mean()
+    loss_g = objective.generator(fake_logits).mean()
+    d_weights, g_weights = list(d.parameters()), list(g.parameters())
+    d_grads = torch.autograd.grad(loss_real + loss_fake, d_weights, retain_graph=True)
+    g_grads = torch.autograd.grad(loss_g, g_weights)
+    _step(state.discriminator_optimizer, d_weights, d_grads)
+    _step(state.generator_optimizer, g_weights, g_grads)
+    return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits)
+
+
+def alternating(rules: Rules, state: TrainState, real: Tensor, random: Random) -> Terms:
+    """The discriminator on real and on fake images; then the generator through the new discriminator."""
+    d, objective = state.discriminator, rules.objective
+    random.seed_dropout(d)
+    z = random.latents(rules.batch_size)
+    fake = _fakes(rules, state, z)
+    real_logits, fake_logits = d(real), d(fake)
+    loss_real, loss_fake = objective.real(real_logits).mean(), objective.fake(fake_logits).mean()
+    _learn(state.discriminator_optimizer, d, loss_real + loss_fake)
+    loss_g = _generator_turn(rules, state, z if rules.reuse_latents else None, random)
+    return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits)
+
+
+def alternating_mixed(rules: Rules, state: TrainState, real: Tensor, random: Random) -> Terms:
+    """The discriminator on one batch, real and as many fakes, its loss the mean over all of them."""
+    d, objective = state.discriminator, rules.objective
+    random.seed_dropout(d)
+    fake = _fakes(rules, state, random.latents(len(real)))
+    real_logits, fake_logits = d(torch.cat([real, fake])).split([len(real), len(fake)])
+    loss_real, loss_fake = objective.real(real_logits).mean(), objective.fake(fake_logits).mean()
+    _learn(state.discriminator_optimizer, d, (loss_real + loss_fake) / 2)
+    loss_g = _generator_turn(rules, state, None, random)
+    return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits, halved=True)
+
+
+def alternating_separate(rules: Rules, state: TrainState, real: Tensor, random: Random) -> Terms:
+    """A discriminator step on real images, another on fakes, then the generator."""
+    d, objective = state.discriminator, rules.objective
+    random.seed_dropout(d)
+    z = random.latents(rules.batch_size)
+    fake = _fakes(rules, state, z)
+    real_logits = d(real)
+    loss_real = objective.real(real_logits).mean()
+    _learn(state.discriminator_optimizer, d, loss_real)
+    fake_logits = d(fake)
+    loss_fake = objective.fake(fake_logits).mean()
+    _learn(state.discriminator_optimizer, d, loss_fake)
+    loss_g = _generator_turn(rules, state, z if rules.reuse_latents else None, random)
+    return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits, halved=True)
+
+
+_RULES: dict[str, Callable[[Rules, TrainState, Tensor, Random], Terms]] = {
+    "simultaneous": simultaneous,
+    "alternating": alternating,
+    "alternating_mixed": alternating_mixed,
+    "alternating_separate": alternating_separate,
+}
+
+
+@torch.no_grad()
+def _fakes(rules: Rules, state: TrainState, z: Tensor) -> Tensor:
+    """Images for the discriminator's turn: the generator is not touched."""
+    g = state.generator
+    g.train(not rules.fakes_in_inference)
+    with frozen_statistics(g):
+        fake: Tensor = g(z)
+    g.train()
+    return fake
+
+
+def _generator_turn(rules: Rules, state: TrainState, z: Tensor | None, random: Random) -> Tensor:
+    """One generator step through the discriminator as it is, which is not touched."""
+    g, d = state.generator, state.discriminator
+    if z is None:
+        z = random.latents(rules.batch_size)
+    with frozen_statistics(d):
+        logits = d(g(z))
+    loss: Tensor = rules.objective.generator(logits).mean()
+    _learn(state.generator_optimizer, g, loss)
+    return loss
+
+
+def _learn(optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor) -> None:
+    """One step down `loss` for this network alone: no other network's gradients are computed."""
+    weights = list(network.parameters())
+    _step(optimizer, weights, torch.autograd.grad(loss, weights))
+
+
+def _step(optimizer: torch.optim.Optimizer, weights: Sequence[nn.Parameter], grads: Sequence[Tensor]) -> None:
+    for weight, grad in zip(weights, grads, strict=True):
+        weight.grad = grad
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+@torch.no_grad()
+def _terms(
+    loss_real: Tensor,
+    loss_fake: Tensor,
+    loss_g: Tensor,
+    real_logits: Tensor,
+    fake_logits: Tensor,
+    *,
+    halved: bool = False,
+) -> Terms:
+    """What is reported: losses, D's mean probabilities and accuracies, of the logits it learned from."""
+    loss = loss_real + loss_fake
+    return {
+        "discriminator_loss": (loss / 2 if halved else loss).detach(),
+        "discriminator_loss_real": loss_real.detach(),
+        "discriminator_loss_fake": loss_fake.detach(),
+        "generator_loss": loss_g.detach(),
+        "real_probability": real_logits.sigmoid().mean(),
+        "fake_probability": fake_logits.sigmoid().mean(),
+        "real_accuracy": (real_logits > 0).float().mean(),
+        "fake_accuracy": (fake_logits <= 0).float().mean(),
+    }
