@@ -62,7 +62,8 @@ class Batches:
         self._array = images.images
         self._held: Tensor | None = None
         if not self._mapped:
-            self._held = torch.from_numpy(images.images).to(device)
+            # PyTorch takes neither read-only arrays nor flipped ones: those are copied.
+            self._held = torch.from_numpy(np.require(images.images, requirements=["C", "W"])).to(device)
 
     def epoch_of(self, step: int) -> int:
         """Whole epochs done after `step` steps."""
@@ -73,8 +74,11 @@ class Batches:
         index = self.indices(step)
         if self._held is not None:
             return self._held[torch.from_numpy(index).to(self._device)]
-        # Sorted, a mapped file is read forwards; the order within a batch carries no meaning.
-        return torch.from_numpy(self._array[np.sort(index)]).to(self._device)
+        # Read forwards through the mapped file, then put into the order that a held set would give.
+        order = np.argsort(index)
+        batch = np.empty((len(index), *self._array.shape[1:]), np.uint8)
+        batch[order] = self._array[index[order]]
+        return torch.from_numpy(batch).to(self._device)
 
     def indices(self, step: int) -> Indices:
         """Which images these are: int64 [n]."""

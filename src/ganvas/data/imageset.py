@@ -1,0 +1,156 @@
+"""The one value the rest of ganvas trains on: images, their labels, and where they came from."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganvas.errors import DataError
+
+SMALLEST, LARGEST = 8, 256  # pixels of a side
+MOST_CLASSES = 65_536
+_CHUNK_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images of one size and mode. Treat the arrays as read-only: they may be memory-mapped.
+
+    Attributes:
+        name: a name of the catalogue, or the stem of the user's own folder or file.
+        images: uint8 [N, C, H, W], values 0 to 255, C 1 (grey) or 3 (RGB), H and W in 8..256.
+        labels: int64 [N], each an index into `class_names`; None where there are none.
+        class_names: one name a class; () without labels.
+        source: one line for people: where the images were found.
+        note: a sentence the caller should show, as when another set stands in; often "".
+
+    Raises:
+        DataError: the arrays are not as described above.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+    class_names: tuple[str, ...]
+    source: str
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8:
+            raise DataError(
+                f"{self.name}: expected uint8 images, got {self.images.dtype}; "
+                "scale them to 0..255 and convert with .astype('uint8')"
+            )
+        check_image_shape(self.images.shape, self.name)
+        if self.labels is None:
+            if self.class_names:
+                raise DataError(f"{self.name}: expected labels with the class names, got none")
+            return
+        checked = checked_labels(self.labels, len(self.images), self.name)
+        if checked.max() >= len(self.class_names):
+            raise DataError(
+                f"{self.name}: expected a class name for every label, got label {checked.max()} "
+                f"and {len(self.class_names)} names"
+            )
+        object.__setattr__(self, "labels", checked)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of every image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are; 0 without labels."""
+        return len(self.class_names)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the shape, the images and the labels.
+
+        It depends on nothing else: the same pictures have the same fingerprint as IDX, .npz,
+        .npy, folder or zip, wherever they lie. Big sets are hashed piece by piece.
+        """
+        digest = hashlib.sha256(f"ganvas uint8 {list(self.images.shape)}\n".encode())
+        for chunk in in_chunks(self.images):
+            digest.update(np.ascontiguousarray(chunk).data)
+        if self.labels is not None:
+            digest.update(b"\nlabels int64\n")
+            digest.update(np.ascontiguousarray(self.labels, dtype="<i8").data)
+        return digest.hexdigest()
+
+
+def rows_a_chunk(shape: tuple[int, ...]) -> int:
+    """How many images make a piece of about 4 MiB."""
+    return max(1, _CHUNK_BYTES // max(1, int(np.prod(shape[1:], dtype=np.int64))))
+
+
+def in_chunks(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """Images [N, ...] in pieces of a few MiB, so that a memory map is never read at once."""
+    rows = rows_a_chunk(images.shape)
+    for start in range(0, len(images), rows):
+        yield images[start : start + rows]
+
+
+def check_image_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int, int]:
+    """Hold [N, C, H, W] against what ganvas can use.
+
+    Raises:
+        DataError: not four dimensions, no images, not 1 or 3 channels, or a side out of range.
+    """
+    if len(shape) != 4 or shape[1] not in (1, 3):
+        raise DataError(
+            f"{where}: expected images [N, C, H, W] with C 1 (grey) or 3 (RGB), got {list(shape)}; "
+            "reshape them"
+        )
+    count, channels, height, width = shape
+    if count < 1:
+        raise DataError(f"{where}: expected at least one image, got none")
+    if not (SMALLEST <= height <= LARGEST and SMALLEST <= width <= LARGEST):
+        raise DataError(
+            f"{where}: expected sides of {SMALLEST} to {LARGEST} pixels, got {width}x{height} "
+            "(width x height); give a size and how to fit it: crop, pad or resize"
+        )
+    return count, channels, height, width
+
+
+def checked_labels(labels: NDArray[Any], count: int, where: str) -> NDArray[np.int64]:
+    """Labels as int64 [N].
+
+    Args:
+        labels: whole numbers, [N] or [N, 1] (as Keras gives CIFAR-10's).
+        count: how many images there are.
+        where: what the error line begins with.
+
+    Raises:
+        DataError: labels of another length, not whole numbers, negative or absurdly large.
+    """
+    if labels.dtype.kind not in "iu":
+        raise DataError(f"{where}: expected labels that are whole numbers, got {labels.dtype}")
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.shape != (count,):
+        raise DataError(
+            f"{where}: expected one label an image, so {count}, got labels {list(labels.shape)}; "
+            "check that images and labels belong together"
+        )
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= MOST_CLASSES:
+        raise DataError(
+            f"{where}: expected labels from 0 to {MOST_CLASSES - 1}, got {low} to {high}; "
+            "number the classes from 0"
+        )
+    return labels.astype(np.int64, copy=False)
+
+
+def numbered(labels: NDArray[np.int64]) -> tuple[str, ...]:
+    """Class names for labels that came without: the numbers themselves."""
+    return tuple(str(label) for label in range(int(labels.max()) + 1))

@@ -1,0 +1,55 @@
+"""How much memory this machine can give, without a package for it."""
+
+import os
+import sys
+from pathlib import Path
+
+# Where nothing can be learned, a small laptop is assumed.
+_ASSUMED_BYTES = 2 * 2**30
+
+
+def available_memory() -> int:
+    """Bytes that can be used without swapping, the limit of a container heeded."""
+    available = _system_memory()
+    limit, used = (_number(Path("/sys/fs/cgroup") / name) for name in ("memory.max", "memory.current"))
+    if limit is not None and used is not None:
+        available = min(available, max(0, limit - used))
+    return available
+
+
+def _system_memory() -> int:
+    if sys.platform == "win32":
+        import ctypes
+
+        class Status(ctypes.Structure):
+            # MEMORYSTATUSEX of sysinfoapi.h
+            _fields_ = [
+                ("length", ctypes.c_ulong),
+                ("load", ctypes.c_ulong),
+                ("total", ctypes.c_ulonglong),
+                ("available", ctypes.c_ulonglong),
+                ("others", ctypes.c_ulonglong * 5),
+            ]
+
+        status = Status(length=ctypes.sizeof(Status))
+        if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
+            return int(status.available)
+        return _ASSUMED_BYTES
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        # macOS tells only how much is built in; half of it is a careful guess at what is free.
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (ValueError, OSError):
+        return _ASSUMED_BYTES
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # "max" means no limit
+        return None
