@@ -35,7 +35,7 @@ def thinned(count: int) -> list[int]:
 
 
 def animate(frames: Sequence[Path], out: Path, *, thin: bool, at_least: int = 280) -> int:
-    """Write the GIF of the grids in `frames` to `out` and return its number of frames.
+    """Write the GIF of the grids in `frames` to `out` and return the number of grids shown.
 
     Args:
         frames: PNG files, oldest first.

@@ -21,38 +21,69 @@ class Cost:
     multiply_adds: int
 
 
-def of_networks(recipe: Recipe, image_shape: ImageShape) -> tuple[Cost, Cost]:
-    """Costs of the generator and of the discriminator for images of `image_shape`.
+@dataclass(frozen=True)
+class Layer:
+    """One layer as a summary shows it: `output` is the shape behind the batch axis."""
 
-    Counted from the shapes that pass through each layer, the padding's taps included; no number is computed.
+    kind: str
+    output: tuple[int, ...]
+    cost: Cost
+
+
+def layers(recipe: Recipe, image_shape: ImageShape) -> tuple[list[Layer], list[Layer]]:
+    """The layers of the generator and of the discriminator for images of `image_shape`.
+
+    Counted from the shapes that pass through, the padding's taps included; no number is computed.
     """
     with torch.device("meta"):
         generator = recipe.generator.build(image_shape, recipe.latent.size, recipe.pixel_range)
         discriminator = recipe.discriminator.build(image_shape)
         z, image = torch.empty(1, recipe.latent.size), torch.empty(1, *image_shape)
-    return _cost(generator, z), _cost(discriminator, image)
+    return _layers(generator, z), _layers(discriminator, image)
 
 
-def _cost(network: nn.Module, example: torch.Tensor) -> Cost:
-    counted = 0
+def _layers(network: nn.Module, example: torch.Tensor) -> list[Layer]:
+    found: list[Layer] = []
 
-    def count(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        nonlocal counted
-        weight = layer.weight
-        assert isinstance(weight, torch.Tensor)
-        if isinstance(layer, nn.ConvTranspose2d):  # every input pixel meets the whole kernel
-            counted += inputs[0][0, 0].numel() * weight.numel()
-        elif isinstance(layer, nn.Conv2d):  # every output pixel does
-            counted += output[0, 0].numel() * weight.numel()
-        else:
-            counted += weight.numel()
+    def note(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        weights = sum(p.numel() for p in layer.parameters())
+        cost = Cost(weights, _multiply_adds(layer, inputs[0], output))
+        found.append(Layer(type(layer).__name__, tuple(output.shape[1:]), cost))
 
     for layer in network.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            layer.register_forward_hook(count)
+        if not any(layer.children()):
+            layer.register_forward_hook(note)
     with inference(network):
         network(example)
-    return Cost(sum(p.numel() for p in network.parameters()), counted)
+    return found
+
+
+def _multiply_adds(layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> int:
+    if isinstance(layer, nn.ConvTranspose2d):  # every input pixel meets the whole kernel
+        return x[0, 0].numel() * layer.weight.numel()
+    if isinstance(layer, nn.Conv2d):  # every output pixel does
+        return y[0, 0].numel() * layer.weight.numel()
+    return layer.weight.numel() if isinstance(layer, nn.Linear) else 0
+
+
+def total(network: list[Layer]) -> Cost:
+    """Weights and multiply-adds of all layers."""
+    weights = sum(layer.cost.weights for layer in network)
+    return Cost(weights, sum(layer.cost.multiply_adds for layer in network))
+
+
+def layer_lines(recipe: Recipe, image_shape: ImageShape) -> list[str]:
+    """The joined model, layer by layer: kind, output shape, weights, multiply-adds an image."""
+    lines = [f"{'layer':<22}{'output':>16}{'weights':>13}{'multiply-adds':>16}"]
+    for title, network in zip(("generator", "discriminator"), layers(recipe, image_shape), strict=True):
+        both = total(network)
+        lines += [title]
+        for layer in network:
+            shape = " x ".join(map(str, layer.output)) or "1"
+            c = layer.cost
+            lines.append(f"  {layer.kind:<20}{shape:>16}{c.weights:>13,}{c.multiply_adds:>16,}")
+        lines.append(f"  {'in all':<36}{both.weights:>13,}{both.multiply_adds:>16,}")
+    return lines
 
 
 def table() -> list[str]:
@@ -61,7 +92,7 @@ def table() -> list[str]:
     for name in recipes.names():
         recipe = recipes.find(name)
         side = recipe.image_size or 28
-        g, d = of_networks(recipe, (1, side, side))
+        g, d = map(total, layers(recipe, (1, side, side)))
         split = {"train": "training set", "test": "test set", "all": "training and test set"}
         lines += [
             f"{name}: {recipe.summary}",
@@ -74,5 +105,6 @@ def table() -> list[str]:
     return [
         *lines,
         "",
-        "One as JSON: ganvas recipes show NAME. Change a value: ganvas train NAME --set KEY=VALUE",
+        "One as JSON: ganvas recipes show NAME; its layers: ganvas recipes layers NAME.",
+        "Change a value: ganvas train NAME --set KEY=VALUE",
     ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
-from ganvas.errors import DeviceError
+from ganvas.errors import DeviceError, MachineError
 
 
 def find(name: str) -> torch.device:
@@ -65,3 +67,19 @@ def use_threads(threads: int | None) -> None:
     if threads < 1:
         raise DeviceError(f"--threads {threads}: expected 1 or more")
     torch.set_num_threads(threads)
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Say in one line that memory ran out, on either device."""
+    hint = "a smaller batch or network may fit, e.g. --set batch_size=64"
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise MachineError(f"the GPU's memory is full: {hint}") from None
+    except MemoryError:
+        raise MachineError(f"memory is full: {hint}") from None
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error) or "not enough memory" in str(error):
+            raise MachineError(f"memory is full: {hint}") from None
+        raise

@@ -72,7 +72,7 @@ def gif_bytes(frames: Sequence[Image.Image], milliseconds: int, last_millisecond
     """The frames as an animated GIF's bytes, looping, resting on the last frame."""
     durations = [milliseconds] * (len(frames) - 1) + [last_milliseconds]
     buffer = io.BytesIO()
-    # Without `disposal` 1 and an own palette per frame, Pillow may merge equal frames and their durations.
+    # Pillow merges equal neighbours into one frame of their summed duration: it looks the same.
     frames[0].save(
         buffer,
         format="GIF",

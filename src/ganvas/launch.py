@@ -4,37 +4,28 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 
 import ganvas
-from ganvas import devices, recipes
+from ganvas import devices, recipes, session
 from ganvas.data import ImageSet, load
 from ganvas.data.batches import Batches
-from ganvas.errors import MachineError, RunError, TrainingError, UserError
+from ganvas.errors import RunError, UserError
 from ganvas.files import storage_errors
 from ganvas.lock import only_one
-from ganvas.observers.display import Display, display
-from ganvas.observers.watch import Watch
-from ganvas.randomness import StepRandom
+from ganvas.observers.display import display
 from ganvas.recipe import Recipe
 from ganvas.run import Run
 from ganvas.rundir import DataRecord, RunDirectory, RunRecord
+from ganvas.session import Session
 from ganvas.training import checkpoint, updates
-from ganvas.training.loop import train as training_steps
-from ganvas.training.state import TrainState, new_state
+from ganvas.training.state import new_state
 
-
-class Interrupted(KeyboardInterrupt):
-    """The user stopped the run; everything is saved. `args[0]` says how to go on."""
+MEMORY_SHARE = 0.25
 
 
 def train(
@@ -51,6 +42,7 @@ def train(
     split: str | None = None,
     size: int | None = None,
     fit: str | None = None,
+    memory_share: float = MEMORY_SHARE,
     tensorboard: bool | None = None,
     overwrite: bool = False,
     quiet: bool = False,
@@ -72,6 +64,7 @@ def train(
         split: "train", "test" or "all" instead of the recipe's.
         size: side that images are brought to, with `fit` "crop", "pad" or "resize".
         fit: how images are brought to `size`.
+        memory_share: a set larger than this share of the free memory is memory-mapped, not loaded.
         tensorboard: write TensorBoard events; the recipe's choice where None.
         overwrite: replace an existing run.
         quiet: show nothing.
@@ -93,9 +86,10 @@ def train(
     devices.use_threads(threads)
     directory = RunDirectory(Path(out).expanduser() if out else _free_name(chosen.name))
     _check_free(directory, overwrite=overwrite)
-    images = _load(chosen, data, size, fit)
+    update = updates.find(chosen)
+    images = _load(chosen, data, size, fit, memory_share)
     batches = _batches(chosen, images, seed, place)
-    with memory_errors():
+    with devices.memory_errors():
         state = new_state(chosen, images.image_shape, seed, place)
     record = RunRecord(
         recipe=chosen,
@@ -109,7 +103,8 @@ def train(
         machine=devices.describe(place),
     )
     _create(directory, record, overwrite=overwrite)
-    return _go(Session(directory, record, images, batches, state, place, quiet=quiet))
+    session.run(Session(directory, record, images, batches, update, state, place, quiet=quiet))
+    return Run.open(directory.path)
 
 
 def resume(
@@ -118,6 +113,7 @@ def resume(
     epochs: int | None = None,
     steps: int | None = None,
     data: str | Path | None = None,
+    memory_share: float = MEMORY_SHARE,
     device: str = "auto",
     tensorboard: bool | None = None,
     quiet: bool = False,
@@ -129,6 +125,7 @@ def resume(
         epochs: a new length, for a run that is to go on longer.
         steps: the same in steps.
         data: where the data set lies now, if it has moved; it must be the same images.
+        memory_share: as in `train`.
         device: "auto" is the device that the run began on, if it is here.
         tensorboard: turn TensorBoard on or off from here on.
         quiet: show nothing.
@@ -146,7 +143,8 @@ def resume(
     place = devices.find(device)
     if place.type == "cpu":  # another number of threads sums in another order
         devices.use_threads(int(record.machine.get("threads", 0)) or None)
-    images = _load_again(record, data)
+    update = updates.find(recipe)
+    images = _load_again(record, data, memory_share)
     batches = _batches(recipe, images, record.seed, place)
     shown = display(record.steps, 0, quiet=quiet)
     if not checkpoint.steps_saved(directory.checkpoints):
@@ -163,81 +161,8 @@ def resume(
         )
         return Run.open(directory.path)
     directory.write(record)
-    return _go(Session(directory, record, images, batches, state, place, quiet=quiet))
-
-
-@dataclass
-class Session:
-    """What one process needs to train."""
-
-    directory: RunDirectory
-    record: RunRecord
-    images: ImageSet
-    batches: Batches
-    state: TrainState
-    device: torch.device
-    quiet: bool
-
-
-def _go(s: Session) -> Run:
-    """Train from where the state stands to the end of the run's length, everything observed."""
-    recipe, record, directory = s.record.recipe, s.record, s.directory
-    latent = recipe.latent
-    update = updates.find(recipe)
-    shown = display(record.steps, s.state.step, quiet=s.quiet)
-
-    def random(step: int) -> StepRandom:
-        return StepRandom(record.seed, step, latent.size, latent.distribution, s.device)
-
-    with only_one(directory.path), stop_requests() as stopped, memory_errors(), shown:
-        _announce(s, shown)
-        checkpoint.sweep(directory.checkpoints)
-        watch = Watch(directory, record, s.images, s.state, shown)
-        try:
-            for progress in training_steps(
-                s.state,
-                update,
-                s.batches,
-                random,
-                pixel_range=recipe.pixel_range,
-                until=record.steps,
-            ):
-                watch(progress)
-                if stopped():
-                    watch.save()
-                    raise Interrupted(
-                        f"stopped at step {progress.step} of {record.steps}, all saved; go on with: "
-                        f"ganvas resume {directory.path}"
-                    )
-        except TrainingError as error:
-            raise TrainingError(f"{error}{_how_to_go_on(directory)}") from None
-        finally:
-            watch.close()
-        watch.finish()
+    session.run(Session(directory, record, images, batches, update, state, place, quiet=quiet))
     return Run.open(directory.path)
-
-
-def _announce(s: Session, shown: Display) -> None:
-    record = s.record
-    channels, height, width = record.data.image_shape
-    kind = "grey" if channels == 1 else "RGB"
-    begin = f"from step {s.state.step} " if s.state.step else ""
-    shown.say(
-        f"{record.recipe.name} on {record.data.name}: {record.data.images:,} {kind} images of "
-        f"{height}x{width} from {s.images.source}"
-    )
-    for note in record.notes:
-        shown.say(f"note: {note}")
-    shown.say(
-        f"training {begin}to step {record.steps} ({record.recipe.length}, "
-        f"{record.steps_per_epoch} steps an epoch) on {s.device.type}, "
-        f"{torch.get_num_threads()} threads, into {s.directory.path}"
-    )
-
-
-def _how_to_go_on(directory: RunDirectory) -> str:
-    saved = checkpoint.steps_saved(directory.checkpoints)
-    return f" (last good checkpoint: step {saved[-1]})" if saved else " (none was saved yet)"
 
 
 def _settings(
@@ -265,13 +190,15 @@ def _settings(
     return changed
 
 
-def _load(recipe: Recipe, data: str | Path | None, size: int | None, fit: str | None) -> ImageSet:
+def _load(
+    recipe: Recipe, data: str | Path | None, size: int | None, fit: str | None, memory_share: float
+) -> ImageSet:
     # With nothing named, MNIST may be stood in for by the bundled digits; `load` says so.
     name = data if data is not None else (None if recipe.data == "mnist" else recipe.data)
-    return load(name, split=recipe.split, size=size, fit=fit)
+    return load(name, split=recipe.split, size=size, fit=fit, memory_share=memory_share)
 
 
-def _load_again(record: RunRecord, data: str | Path | None) -> ImageSet:
+def _load_again(record: RunRecord, data: str | Path | None, memory_share: float) -> ImageSet:
     """The run's images, wherever they lie now.
 
     Raises:
@@ -279,7 +206,7 @@ def _load_again(record: RunRecord, data: str | Path | None) -> ImageSet:
     """
     known = record.data
     name = data if data is not None else known.requested or known.name
-    images = load(name, split=known.split, size=known.size, fit=known.fit)
+    images = load(name, split=known.split, size=known.size, fit=known.fit, memory_share=memory_share)
     if images.fingerprint != known.fingerprint:
         raise RunError(
             f"the run was trained on other images: fingerprint {known.fingerprint[:12]} expected, "
@@ -289,7 +216,7 @@ def _load_again(record: RunRecord, data: str | Path | None) -> ImageSet:
 
 
 def _batches(recipe: Recipe, images: ImageSet, seed: int, device: torch.device) -> Batches:
-    with memory_errors():
+    with devices.memory_errors():
         return Batches(
             images,
             recipe.real_batch,
@@ -368,45 +295,3 @@ def _create(directory: RunDirectory, record: RunRecord, *, overwrite: bool) -> N
         directory.samples.mkdir(parents=True, exist_ok=True)
         directory.checkpoints.mkdir(exist_ok=True)
     directory.write(record)
-
-
-@contextmanager
-def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C and SIGTERM into a question the loop asks between two steps.
-
-    Stopped in the middle of an update, one player would have moved without the other. A second Ctrl-C
-    stops at once.
-    """
-    requested = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield requested.is_set
-        return
-
-    def request(_number: int, _frame: FrameType | None) -> None:
-        if requested.is_set():
-            raise KeyboardInterrupt
-        requested.set()
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, request) for number in numbers}
-    try:
-        yield requested.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def memory_errors() -> Iterator[None]:
-    """Say in one line that memory ran out, on either device."""
-    hint = "a smaller batch or network may fit, e.g. --set batch_size=64"
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise MachineError(f"the GPU's memory is full: {hint}") from None
-    except MemoryError:
-        raise MachineError(f"memory is full: {hint}") from None
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error) or "not enough memory" in str(error):
-            raise MachineError(f"memory is full: {hint}") from None
-        raise

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
     Field,
     PositiveInt,
@@ -25,8 +26,9 @@ from pydantic_core import ErrorDetails
 
 from ganvas.errors import RecipeError, nearest
 from ganvas.networks import DiscriminatorSpec, GeneratorSpec, Values
+from ganvas.networks.spec import NetworkSpec
 
-_SPAN = re.compile(r"^([1-9][0-9]*) (step|epoch)s?$")
+_SPAN = re.compile(r"([1-9][0-9]*) (step|epoch)s?")
 
 
 def _check_span(value: object) -> object:
@@ -34,7 +36,7 @@ def _check_span(value: object) -> object:
         return f"{value} steps" if value > 1 else "1 step"
     if isinstance(value, str) and value.isdecimal() and int(value) > 0:
         return _check_span(int(value))
-    if not isinstance(value, str) or not _SPAN.match(value):
+    if not isinstance(value, str) or not _SPAN.fullmatch(value):
         raise ValueError("expected a positive number of steps, or words like '15 epochs'")
     return value
 
@@ -197,7 +199,16 @@ def read_recipe(values: object) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(_one_line(error.errors()[0])) from None
+        raise RecipeError(first_finding(error, values)) from None
+
+
+def first_finding(error: ValidationError, values: object = None) -> str:
+    """Pydantic's findings as one line: a misspelt key before what follows from it, else the first.
+
+    `values` are those of the recipe, where known: the nearest names come from them.
+    """
+    findings = error.errors()
+    return _one_line(next((f for f in findings if f["type"] == "extra_forbidden"), findings[0]), values)
 
 
 def parse_settings(settings: list[str]) -> dict[str, Any]:
@@ -248,17 +259,42 @@ def _place(values: dict[str, Any], path: str, value: Any) -> None:
             place = place[step]
 
 
-def _one_line(error: ErrorDetails) -> str:
+def _names_at(values: Any, path: tuple[int | str, ...]) -> list[str]:
+    """The keys that `Recipe` has at `path`; the kind of a network is read from `values`."""
+    model: Any = Recipe
+    for step in path:
+        values = values[step]
+        if isinstance(step, str):
+            model = _model_in(model.model_fields[step].annotation)
+        if isinstance(values, Mapping) and issubclass(model, NetworkSpec):
+            model = model.kinds[values["kind"]]
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> Any:
+    """The model within an annotation such as `Model | None` or `tuple[Model, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
+
+
+def _one_line(error: ErrorDetails, values: object) -> str:
     """Pydantic's first finding as a sentence: the key, what was expected, what came."""
     path = [str(step) for step in error["loc"]]
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
-        return f"unknown recipe key {key!r}"
+        if not isinstance(values, Mapping):
+            return f"unknown recipe key {key!r}"
+        known = [".".join([*path[:-1], name]) for name in _names_at(values, error["loc"][:-1])]
+        return f"unknown recipe key {key!r}; {nearest(key, known)}"
     if error["type"] == "missing":
         return f"recipe key {key!r} is missing"
     message = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    came = json.dumps(error["input"], default=str)
+    try:
+        came = json.dumps(error["input"], default=str)
+    except (TypeError, ValueError):  # keys that are no strings, loops
+        came = type(error["input"]).__name__
     came = came if len(came) <= 60 else came[:57] + "..."
     return f"recipe key {key!r}: {message}; got {came}" if key else f"recipe: {message}"
 
@@ -272,6 +308,7 @@ __all__ = [
     "Span",
     "Update",
     "Verdict",
+    "first_finding",
     "parse_settings",
     "read_recipe",
     "steps_in",

@@ -28,6 +28,7 @@ def train(a: Namespace) -> None:
         split=a.split,
         size=a.size,
         fit=a.fit,
+        memory_share=a.memory_share,
         tensorboard=a.tensorboard,
         overwrite=a.overwrite,
         quiet=a.quiet,
@@ -44,6 +45,7 @@ def resume(a: Namespace) -> None:
         epochs=a.epochs,
         steps=a.steps,
         data=a.data,
+        memory_share=a.memory_share,
         device=a.device,
         tensorboard=a.tensorboard,
         quiet=a.quiet,
@@ -55,7 +57,12 @@ def show(a: Namespace) -> None:
     from ganvas.run import Run
     from ganvas.summary import summary
 
-    print("\n".join(summary(Run.open(a.run))))
+    run = Run.open(a.run)
+    print("\n".join(summary(run)))
+    if a.layers:
+        from ganvas.cost import layer_lines
+
+        print("\n".join(["", *layer_lines(run.recipe, run.record.data.image_shape)]))
 
 
 def sample(a: Namespace) -> None:
@@ -130,6 +137,17 @@ def recipes_show(a: Namespace) -> None:
     print(known.find(a.name).changed(parse_settings(a.settings)).to_json())
 
 
+def recipes_layers(a: Namespace) -> None:
+    """`ganvas recipes layers`."""
+    from ganvas import recipes as known
+    from ganvas.cost import layer_lines
+    from ganvas.recipe import parse_settings
+
+    recipe = known.find(a.name).changed(parse_settings(a.settings))
+    side = recipe.image_size or 28
+    print("\n".join(layer_lines(recipe, (1, side, side))))
+
+
 def data(a: Namespace) -> None:
     """`ganvas data`."""
     from ganvas.data import describe, load
@@ -139,12 +157,29 @@ def data(a: Namespace) -> None:
     out = Path(a.out).expanduser() if a.out else None
     if out is not None and out.suffix.lower() != ".png":
         raise UserError(f"--out {out}: expected a .png")
-    images = load(a.name, split=a.split or "train", size=a.size, fit=a.fit)
+    images = load(a.name, split=a.split or "train", size=a.size, fit=a.fit, memory_share=a.memory_share)
     print("\n".join(describe(images).lines()))
+    for line in _other_split(a):
+        print(line)
     out = out or Path(f"{images.name}-preview.png")
     sheet = grid(images.images[:30], 6)
     write_bytes(out, png_bytes(enlarged(to_picture(sheet), 280)))
     print(f"preview      {out} (the first {min(len(images), 30)}, row by row)")
+
+
+def _other_split(a: Namespace) -> list[str]:
+    """The test set's shapes, where there is one and no split was named."""
+    from ganvas.data import load
+    from ganvas.errors import GanvasError
+
+    if a.split:
+        return []
+    try:
+        test = load(a.name, split="test", size=a.size, fit=a.fit)
+    except GanvasError:
+        return []
+    labels = "no labels" if test.labels is None else f"labels {test.labels.shape[0]:,}"
+    return [f"test set     {len(test):,} of {_size(test.images.shape)}, {labels} (--split test)"]
 
 
 def _say(notes: list[str]) -> None:

@@ -100,6 +100,13 @@ def _data_arguments(parser: Parser) -> None:
     parser.add_argument("--split", metavar="train|test|all", help="which part of the data set")
 
 
+def _memory_argument(parser: Parser) -> None:
+    parser.add_argument(
+        "--memory-share", type=float, default=0.25, metavar="SHARE",
+        help="memory-map a data set larger than this share of the free memory (default 0.25)",
+    )  # fmt: skip
+
+
 def _train(commands: Any) -> None:
     parser = _command(commands, "train", "train a recipe on a data set into a run directory")
     parser.add_argument(
@@ -119,6 +126,7 @@ def _train(commands: Any) -> None:
         help="change a recipe's value by its path, as discriminator.dropout=0; may be repeated",
     )  # fmt: skip
     _data_arguments(parser)
+    _memory_argument(parser)
     _running_arguments(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads")
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is already in DIR")
@@ -129,11 +137,14 @@ def _resume(commands: Any) -> None:
     _run_argument(parser)
     _length_arguments(parser, "a new length for the whole run")
     parser.add_argument("--data", metavar="D", help="where the data set lies now, if it has moved")
+    _memory_argument(parser)
     _running_arguments(parser)
 
 
 def _show(commands: Any) -> None:
-    _run_argument(_command(commands, "show", "say what a run is, where it stands and how to go on"))
+    parser = _command(commands, "show", "say what a run is, where it stands and how to go on")
+    _run_argument(parser)
+    parser.add_argument("--layers", action="store_true", help="its networks, layer by layer, too")
 
 
 def _sample(commands: Any) -> None:
@@ -188,17 +199,22 @@ def _critique(commands: Any) -> None:
 
 def _recipes(commands: Any) -> None:
     parser = _command(commands, "recipes", "list the recipes, or show one as JSON")
-    inner = parser.add_subparsers(metavar="[show NAME]")
-    show = _command(inner, "show", "print a recipe as JSON", "recipes_show")
-    show.add_argument("name", metavar="NAME", help="a recipe's name, file or module")
-    show.add_argument(
-        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
-        help="with this value changed; may be repeated",
-    )  # fmt: skip
+    inner = parser.add_subparsers(metavar="[show NAME | layers NAME]")
+    for name, help_ in (
+        ("show", "print a recipe as JSON"),
+        ("layers", "print the layers of a recipe's networks, with weights and multiply-adds"),
+    ):
+        command = _command(inner, name, help_, f"recipes_{name}")
+        command.add_argument("name", metavar="NAME", help="a recipe's name, file or module")
+        command.add_argument(
+            "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
+            help="with this value changed; may be repeated",
+        )  # fmt: skip
 
 
 def _data(commands: Any) -> None:
     parser = _command(commands, "data", "describe a data set and write a preview of its first images")
     parser.add_argument("name", metavar="NAME", help="a data set's name or path")
     _data_arguments(parser)
+    _memory_argument(parser)
     parser.add_argument("--out", metavar="PATH", help="the 5x6 preview (default NAME-preview.png, here)")

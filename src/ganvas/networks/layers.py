@@ -92,18 +92,26 @@ class KerasBatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         w, b = self.weight, self.bias
+        count = x.numel() // x.shape[1]
         if not self.training:
             mean, variance = self.moving_mean, self.moving_variance
             return F.batch_norm(x, mean, variance, w, b, False, 0.0, self.epsilon)
+        if count == 1:  # PyTorch refuses a single value a channel; as in Keras, it is its own mean
+            if self.tracks:
+                self._move(x.detach().flatten(), torch.zeros_like(self.moving_variance))
+            return w.view_as(x) * (x - x) + b.view_as(x)
         if not self.tracks:
             return F.batch_norm(x, None, None, w, b, True, 0.0, self.epsilon)
         mean, variance = torch.zeros_like(self.moving_mean), torch.zeros_like(self.moving_variance)
         y = F.batch_norm(x, mean, variance, w, b, True, 1.0, self.epsilon)
-        count = x.numel() // x.shape[1]
-        with torch.no_grad():  # PyTorch hands out the unbiased variance: take the correction back
-            self.moving_mean.lerp_(mean, 1 - self.momentum)
-            self.moving_variance.lerp_(variance * ((count - 1) / count), 1 - self.momentum)
+        # PyTorch hands out the unbiased variance: take the correction back.
+        self._move(mean, variance * ((count - 1) / count))
         return y
+
+    @torch.no_grad()
+    def _move(self, mean: Tensor, variance: Tensor) -> None:
+        self.moving_mean.lerp_(mean, 1 - self.momentum)
+        self.moving_variance.lerp_(variance, 1 - self.momentum)
 
 
 @contextmanager
@@ -164,7 +172,7 @@ class Dropout(nn.Module):
         # The full range of 64 bits: without bounds, random_ would leave the sign bit 0.
         words.random_(-(2**63), None, generator=self._source)
         bits = words.view(torch.int16)[: x.numel()]
-        keep = bits >= round(self.rate * 65536) - 32768
+        keep = bits >= min(round(self.rate * 65536), 65535) - 32768  # within 16 bits
         mask = torch.empty_like(x)  # in x's memory order
         order = mask.permute(0, 2, 3, 1) if _channels_last(mask) else mask
         order.copy_(keep.view(order.shape))

@@ -43,7 +43,8 @@ class Values(BaseModel):
     def _no_booleans_for_numbers(cls, value: object, info: ValidationInfo) -> object:
         """Pydantic reads true as 1; in a recipe that is a slip."""
         annotation = cls.model_fields[info.field_name or ""].annotation
-        if isinstance(value, bool) and annotation is not bool:
+        entries = value if isinstance(value, list | tuple) else [value]
+        if annotation is not bool and any(isinstance(entry, bool) for entry in entries):
             raise ValueError("expected no true or false here")
         return value
 

@@ -98,7 +98,8 @@ class Lines(Silent):
         ahead = f"{left // 60}:{left % 60:02d} left" if reading.step > first else "-:-- left"
         self.say(
             f"step {reading.step}/{self._total}  epoch {reading.epoch}  {ahead}  "
-            f"{reading.images_per_second:,.0f} images/s  {in_words(reading)}"
+            f"{reading.images_per_second:,.0f} images/s  {reading.seconds_per_epoch:.1f} s/epoch  "
+            f"{in_words(reading)}"
         )
 
     def say(self, line: str) -> None:
@@ -127,7 +128,10 @@ class Bar(Silent):
 
     def __call__(self, reading: Reading) -> None:
         """Move the bar and renew the words."""
-        words = f"epoch {reading.epoch}  {reading.images_per_second:,.0f} images/s"
+        words = (
+            f"epoch {reading.epoch}  {reading.images_per_second:,.0f} images/s  "
+            f"{reading.seconds_per_epoch:.1f} s/epoch"
+        )
         self._progress.update(self._task, completed=reading.step, description=words)
         self._words.plain = in_words(reading)
 

@@ -26,6 +26,7 @@ class MetricsLog:
                 "images_seen": reading.images_seen,
                 "seconds": round(reading.seconds, 3),
                 "images_per_second": round(reading.images_per_second, 1),
+                "seconds_per_epoch": round(reading.seconds_per_epoch, 3),
                 **reading.values,
             }
         )

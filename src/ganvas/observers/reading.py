@@ -25,6 +25,7 @@ class Reading:
     images_seen: int
     seconds: float
     images_per_second: float
+    seconds_per_epoch: float
     values: dict[str, float] = field(default_factory=dict)
 
 
@@ -33,52 +34,64 @@ class Readings:
     """Observer: buffers every step's terms and reads them every `every` steps.
 
     Args:
-        every: steps between two readings; `due` adds others (the last step, say).
-        due: further steps at which to read.
-        epoch_of: whole epochs after a step.
+        every: steps between two readings.
+        last: the last step, which is read too.
+        check: further steps at which the terms are checked but not handed out (before a save, say).
+        steps_per_epoch: steps an epoch.
         sinks: called with each reading.
         seconds: what the run had taken before this process.
         images_seen: what it had seen.
+        step: the step it starts from.
     """
 
     every: int
-    due: Callable[[int], bool]
-    epoch_of: Callable[[int], int]
+    last: int
+    check: Callable[[int], bool]
+    steps_per_epoch: int
     sinks: Sequence[Callable[[Reading], None]]
     seconds: float = 0.0
     images_seen: int = 0
+    step: int = 0
 
     def __post_init__(self) -> None:
         self._pending: list[tuple[int, Tensor]] = []
         self._names: list[str] = []
-        self._started = self._last = time.perf_counter()
+        self._started = self._previous = time.perf_counter()
         self._before = self.seconds
 
     def __call__(self, progress: Progress) -> None:
         """Buffer; read when it is time."""
         self._names = list(progress.terms)
         self._pending.append((progress.step, torch.stack(list(progress.terms.values()))))
-        if progress.step % self.every == 0 or self.due(progress.step):
-            self._read(progress)
+        if progress.step % self.every == 0 or progress.step == self.last:
+            self._hand_out(progress, self._read())
+        elif self.check(progress.step):
+            self._read()
 
-    def _read(self, progress: Progress) -> None:
+    def _read(self) -> dict[str, float]:
+        """Values of the latest step, after all steps since the last reading were checked."""
         table = torch.stack([terms for _, terms in self._pending]).cpu()
         finite = torch.isfinite(table)
         if not finite.all():
             row, column = (~finite).nonzero()[0].tolist()
             raise not_finite(self._names[column], float(table[row, column]), self._pending[row][0])
         self._pending.clear()
+        return dict(zip(self._names, table[-1].tolist(), strict=True))
+
+    def _hand_out(self, progress: Progress, values: dict[str, float]) -> None:
         now = time.perf_counter()
-        seen, elapsed = progress.images_seen - self.images_seen, now - self._last
-        self._last, self.images_seen = now, progress.images_seen
+        seen, elapsed = progress.images_seen - self.images_seen, now - self._previous
+        self._previous, self.images_seen = now, progress.images_seen
         self.seconds = self._before + now - self._started
-        values = dict(zip(self._names, table[-1].tolist(), strict=True))
+        steps = max(progress.step - self.step, 1)
+        self.step = progress.step
         reading = Reading(
             step=progress.step,
-            epoch=self.epoch_of(progress.step),
+            epoch=progress.step // self.steps_per_epoch,
             images_seen=progress.images_seen,
             seconds=self.seconds,
             images_per_second=seen / max(elapsed, 1e-9),
+            seconds_per_epoch=elapsed / steps * self.steps_per_epoch,
             values=values,
         )
         for sink in self.sinks:

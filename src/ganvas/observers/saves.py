@@ -17,7 +17,7 @@ from ganvas.training.loop import Progress
 from ganvas.training.state import TrainState
 
 
-@dataclass(frozen=True)
+@dataclass
 class Checkpoints:
     """Observer: saves whenever `due`, keeps the newest few and every `keep_every`-th step."""
 
@@ -25,6 +25,7 @@ class Checkpoints:
     recipe: Recipe
     due: Callable[[int], bool]
     keep_every: int | None = None
+    saved: int = -1
 
     def __call__(self, progress: Progress) -> None:
         """Save if it is due."""
@@ -32,15 +33,18 @@ class Checkpoints:
             self.save(progress.state)
 
     def save(self, state: TrainState) -> None:
-        """Save now; weights that are not finite are never saved.
+        """Save now, if this step has not been; weights that are not finite are never saved.
 
         Raises:
             TrainingError: a weight is not finite.
             StorageError: the disk is full; the checkpoints before this one are kept.
         """
+        if state.step == self.saved:
+            return
         check_weights(state)
         folder = self.directory.checkpoints
         checkpoint.save(folder, state, self.recipe)
+        self.saved = state.step
         checkpoint.prune(folder, self.recipe.checkpoints_newest, self.keep_every)
 
 

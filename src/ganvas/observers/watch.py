@@ -43,11 +43,13 @@ class Watch:
         saved = self._due(recipe.checkpoint_every)
         readings = Readings(
             record.steps_in(recipe.log_every),
-            lambda step: step == record.steps or saved(step),
-            record.epoch_of,
+            record.steps,
+            saved,
+            record.steps_per_epoch,
             sinks,
             seconds=last["seconds"] if last else 0.0,
             images_seen=state.images_seen,
+            step=state.step,
         )
         grids = Grids(
             directory,
@@ -68,7 +70,6 @@ class Watch:
             due = self._due(recipe.generator_every)
             self._observers.append(Generators(directory, due, record.epoch_of))
         self._observers.append(self._checkpoints)
-        self._saved_step = -1
         if state.step == 0:
             grids.write(state)  # the noise before training
             if self._board:

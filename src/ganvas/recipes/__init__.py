@@ -11,8 +11,10 @@ import importlib.util
 import json
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from ganvas.errors import RecipeError, nearest
-from ganvas.recipe import Recipe, read_recipe
+from ganvas.recipe import Recipe, first_finding, read_recipe
 
 NAMES = ("tutorial-dcgan", "fashion-dcgan", "keras-cnn", "mlp", "tf1-dcgan")
 
@@ -68,10 +70,8 @@ def _from_file(path: Path) -> Recipe:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except RecipeError:
-        raise
     except Exception as error:  # the user's own code may fail in any way
-        raise RecipeError(f"recipe file {path} failed: {type(error).__name__}: {error}") from None
+        raise RecipeError(f"recipe file {path} failed: {_in_one_line(error)}") from None
     return _expect_recipe(getattr(module, "recipe", None), f"{path} to set `recipe`")
 
 
@@ -79,10 +79,18 @@ def _from_module(text: str) -> Recipe:
     name, _, attribute = text.partition(":")
     try:
         module = importlib.import_module(name)
-    except ImportError as error:
-        raise RecipeError(f"cannot import recipe {text!r}: {error}; {nearest(text, NAMES)}") from None
+    except Exception as error:  # no such module, no module's name ("./x"), or its own code fails
+        reason = _in_one_line(error)
+        raise RecipeError(f"cannot import recipe {text!r}: {reason}; {nearest(text, NAMES)}") from None
     attribute = attribute or "recipe"
     return _expect_recipe(getattr(module, attribute, None), f"module {name} to set `{attribute}`")
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return first_finding(error)
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ImportError | RecipeError) else f"{type(error).__name__}: {text}"
 
 
 def _expect_recipe(value: object, where: str) -> Recipe:

@@ -62,8 +62,8 @@ def save(checkpoints: Path, state: TrainState, recipe: Recipe) -> Path:
             text = json.dumps(_sealed(state, recipe, files), indent=2)
             write_through(aside / "state.json", text.encode(), durable=True)
             sync_folder(aside)
-            if final.exists():  # a step saved again: the old one may be damaged
-                shutil.rmtree(final)
+            if final.exists():  # only a damaged one is ever saved again
+                _discard(final)
             aside.rename(final)
             sync_folder(checkpoints)
         except BaseException:
@@ -133,12 +133,16 @@ def prune(checkpoints: Path, newest: int, keep_every: int | None) -> None:
     """Remove all but the `newest` checkpoints and those at multiples of `keep_every` steps."""
     for step in steps_saved(checkpoints)[:-newest]:
         if keep_every is None or step % keep_every:
-            # Renamed first: a process killed while deleting leaves no half checkpoint by a good name.
             folder = folder_of(checkpoints, step)
-            doomed = folder.with_name(f"{_ASIDE}-{folder.name}-old")
             with storage_errors(f"checkpoint {folder}"):
-                folder.rename(doomed)
-                shutil.rmtree(doomed)
+                _discard(folder)
+
+
+def _discard(folder: Path) -> None:
+    """Rename, then delete: a process killed in between leaves no half checkpoint by a good name."""
+    doomed = folder.with_name(f"{_ASIDE}-{folder.name}-old")
+    folder.rename(doomed)
+    shutil.rmtree(doomed)
 
 
 def sweep(checkpoints: Path) -> None:

@@ -1,0 +1,44 @@
+# Two commands on a fresh clone do everything, set-up included: `make train` and `make test`.
+# The README says the same without make.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+# A classic recipe on the bundled digits, a few minutes on two processor cores.
+RUN    ?= runs/first
+STEPS  ?= 400
+
+.PHONY: train test test-all check format clean
+
+train: $(READY)
+	@if [ -e $(RUN)/run.json ]; then $(BIN)/ganvas resume $(RUN); \
+	else $(BIN)/ganvas train tf1-dcgan --data mnist-5k --out $(RUN) --steps $(STEPS) --set grid.every=25; fi
+	@$(BIN)/ganvas sample $(RUN) --count 64 --out $(RUN)/sample.png
+	@echo "pictures: $(RUN)/sample.png  $(RUN)/animation.gif  $(RUN)/samples/"
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+test-all: $(READY)
+	$(BIN)/python -m pytest -m ""
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build src/*.egg-info .mypy_cache .pytest_cache .ruff_cache

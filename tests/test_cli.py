@@ -1,0 +1,318 @@
+"""The command line: what is printed, and how bad input is refused.
+
+Every refusal is one line on stderr that begins with "ganvas: ", exit code 2 for the user's mistakes and 1 for
+the machine's, no traceback, and nothing half-written.
+"""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import tiny
+from ganvas.cli import main
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A small finished run that tests only read."""
+    return tiny.train(tmp_path_factory.mktemp("finished"), "tutorial-dcgan")
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """A folder to work in, where no data set of this machine is seen."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GANVAS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("GANVAS_DATA", raising=False)
+    return tmp_path
+
+
+def refused(capsys, words, code=2):
+    """Run `words`; check the form of the refusal and return its line."""
+    assert main([str(w) for w in words]) == code
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("ganvas: ")
+    assert "mistake in ganvas" not in lines[0]
+    return lines[0]
+
+
+def files_in(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
+
+
+def test_recipes_lists_all_five_with_source_data_length_and_cost(capsys):
+    assert main(["recipes"]) == 0
+    out = capsys.readouterr().out
+    for name in tiny.TINY:
+        assert f"\n{name}:" in "\n" + out
+    for word in ("source", "data", "length", "cost"):
+        assert out.count(f"    {word}") == 5
+
+
+def test_recipes_show_prints_json_that_trains_again(work, capsys):
+    assert main(["recipes", "show", "mlp", "--set", "batch_size=16"]) == 0
+    text = capsys.readouterr().out
+    assert json.loads(text)["batch_size"] == 16
+    (work / "mine.json").write_text(text)
+    data = tiny.data_file(work)
+    assert main(["train", "mine.json", "--data", str(data), "--out", "r", "--steps", "1"]) == 0
+
+
+def test_the_whole_way_from_data_to_pictures_through_the_command_line(work, capsys):
+    data = tiny.data_file(work)
+    words = ["train", "mlp", "--data", str(data), "--out", "r", "--steps", "3", "--seed", "4"]
+    words += tiny.words("mlp")
+    assert main(words) == 0
+    captured = capsys.readouterr()
+    assert "72 grey images of 12x12" in captured.err
+    assert "step 3/3" in captured.err
+    assert main(["resume", "r", "--steps", "5"]) == 0
+    assert main(["show", "r"]) == 0
+    shown = capsys.readouterr().out
+    assert "step 5 of 5" in shown
+    assert "ganvas train mlp" in shown
+    for out in ("s.png", "s.npz", "s.npy", "folder"):
+        assert main(["sample", "r", "--count", "10", "--out", out, "--seed", "3"]) == 0
+    array = np.load("s.npy")
+    assert array.dtype == np.uint8
+    assert array.shape == (10, 1, 12, 12)
+    assert (np.load("s.npz")["images"] == array).all()
+    with Image.open("folder/00003.png") as picture:
+        assert (np.asarray(picture) == array[3, 0]).all()
+    with Image.open("s.png") as sheet:
+        assert sheet.size == (4 * 13 + 1, 3 * 13 + 1)
+    assert main(["interpolate", "r", "--rows", "2", "--columns", "4", "--out", "walk.png"]) == 0
+    with Image.open("walk.gif") as gif:
+        assert gif.n_frames == 6
+    assert main(["animate", "r", "--out", "a.gif", "--no-thin"]) == 0
+    with Image.open("a.gif") as gif:
+        assert gif.n_frames >= 2
+    capsys.readouterr()
+    assert main(["critique", "r", "folder/00003.png", "folder"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + 4 + 1 + 10
+    logit = float(lines[5].split()[-2])
+    assert float(lines[5].split()[-1]) == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-3)
+
+
+def test_sampling_twice_with_one_seed_gives_the_same_file_and_another_seed_another(finished, work):
+    for name, seed in (("a.npy", 0), ("b.npy", 0), ("c.npy", 1)):
+        assert main(["sample", str(finished.path), "--out", name, "--seed", str(seed), "--count", "4"]) == 0
+    a, b, c = ((work / n).read_bytes() for n in ("a.npy", "b.npy", "c.npy"))
+    assert a == b
+    assert a != c
+
+
+def test_data_prints_the_facts_and_writes_the_preview(work, capsys):
+    assert main(["data", "mnist-5k", "--out", "p.png"]) == 0
+    out = capsys.readouterr().out
+    assert "5,000" in out
+    assert "500" in out
+    with Image.open("p.png") as preview:
+        width, height = preview.size
+    assert width / (6 * 29 + 1) == height / (5 * 29 + 1)
+
+
+def test_training_without_mnist_falls_back_to_the_bundled_digits_and_says_so(work, capsys, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing listens there
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    words = ["train", "mlp", "--out", "r", "--steps", "1"]
+    words += tiny.words("mlp")
+    assert main(words) == 0
+    err = capsys.readouterr().err
+    assert "mnist-5k" in err
+    assert "MNIST" in err
+
+
+BAD_TRAIN = {
+    "unknown recipe": (["mlpp"], "did you mean 'mlp'"),
+    "unknown key": (["mlp", "--set", "batch_sise=3"], "did you mean 'batch_size'"),
+    "unknown nested key": (["mlp", "--set", "discriminator.dropuot=0"], "'discriminator.dropout'"),
+    "wrong type": (["mlp", "--set", "batch_size=many"], "'batch_size'"),
+    "wrong sign": (["mlp", "--set", "batch_size=-1"], "greater than 0"),
+    "a boolean for a number": (["mlp", "--set", "batch_size=true"], "'batch_size'"),
+    "not a number": (["mlp", "--set", "generator_optimizer.learning_rate=NaN"], "learning_rate"),
+    "no equals sign": (["mlp", "--set", "batch_size"], "key=value"),
+    "negative steps": (["mlp", "--steps", "-5"], "--steps -5"),
+    "zero epochs": (["mlp", "--epochs", "0"], "--epochs 0"),
+    "steps and epochs": (["mlp", "--epochs", "1", "--steps", "2"], "not both"),
+    "steps no number": (["mlp", "--steps", "x"], "--steps"),
+    "negative seed": (["mlp", "--seed", "-1"], "--seed -1"),
+    "unknown device": (["mlp", "--device", "tpu"], "auto, cpu or cuda"),
+    "unknown option": (["mlp", "--bacth", "3"], "--bacth"),
+    "unknown objective": (["mlp", "--set", "objective=hinged"], "objective"),
+    "unknown split": (["mlp", "--split", "half"], "split"),
+    "no threads": (["mlp", "--threads", "0"], "--threads 0"),
+    "batch larger than the set": (["mlp", "--set", "batch_size=6000"], "larger than the data set"),
+    "unknown fit": (["mlp", "--size", "20", "--fit", "squash"], "crop"),
+    "missing recipe file": (["nothing.json"], "nothing.json"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TRAIN)
+def test_a_bad_request_to_train_is_refused_in_one_line_and_nothing_is_written(work, capsys, name):
+    words, expected = BAD_TRAIN[name]
+    assert expected in refused(capsys, ["train", *words, "--data", "mnist-5k", "--out", work / "r"])
+    assert not (work / "r").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_cuda_without_a_gpu_is_refused_in_one_line(work, capsys):
+    words = ["train", "mlp", "--data", "mnist-5k", "--out", "r", "--device", "cuda"]
+    assert "--device cpu" in refused(capsys, words)
+    assert not (work / "r").exists()
+
+
+def idx(kind, shape, payload):
+    return bytes([0, 0, kind, len(shape)]) + b"".join(n.to_bytes(4, "big") for n in shape) + payload
+
+
+def png(shape=(12, 12), mode="L", noise=False):
+    buffer = io.BytesIO()
+    picture = Image.effect_noise(shape, 90) if noise else Image.new(mode, shape)
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def make_bad_data(name, folder):
+    """Write the bad data set called `name` and return its path."""
+    path = folder / "bad"
+    images = np.zeros((4, 12, 12), np.uint8)
+    if name == "missing path":
+        return folder / "missing"
+    if name == "zip with names outside":
+        with zipfile.ZipFile(folder / "bad.zip", "w") as archive:
+            archive.writestr("../evil.png", png())
+        return folder / "bad.zip"
+    if name == "zip bomb":
+        with zipfile.ZipFile(folder / "bad.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.png", bytes(300 * 2**20))
+        return folder / "bad.zip"
+    if name == "npz with pickled objects":
+        np.savez(folder / "bad.npz", images=np.array([{"a": 1}], dtype=object))
+        return folder / "bad.npz"
+    if name == "labels of another length":
+        np.savez(folder / "bad.npz", images=images, labels=np.zeros(3, np.int64))
+        return folder / "bad.npz"
+    if name == "not a data set":
+        path = folder / "bad.txt"
+        path.write_text("hello")
+        return path
+    path.mkdir()
+    content = {
+        "empty folder": {},
+        "truncated IDX": {"train-images-idx3-ubyte": idx(8, (4, 12, 12), bytes(500))},
+        "labels as images": {"train-images-idx3-ubyte": idx(8, (4,), bytes(4))},
+        "wrong magic": {"train-images-idx3-ubyte": b"\x12\x34" + bytes(600)},
+        "a picture that is none": {"a.png": b"not a picture", "b.png": png()},
+        "truncated picture": {"a.png": png((64, 64), noise=True)[:900], "b.png": png((64, 64))},
+        "mixed sizes": {"a.png": png((12, 12)), "b.png": png((16, 12))},
+        "mixed modes": {"a.png": png(), "b.png": png(mode="RGB")},
+        "too small": {"a.png": png((4, 4))},
+        "too large": {"a.png": png((300, 300))},
+    }[name]
+    for file, payload in content.items():
+        (path / file).write_bytes(payload)
+    return path
+
+
+BAD_DATA = [
+    "missing path", "zip with names outside", "zip bomb", "npz with pickled objects",
+    "labels of another length", "not a data set", "empty folder", "truncated IDX", "labels as images",
+    "wrong magic", "a picture that is none", "truncated picture", "mixed sizes", "mixed modes",
+    "too small", "too large",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_DATA)
+@pytest.mark.parametrize("command", ["train", "data"])
+def test_bad_data_is_refused_in_one_line_and_nothing_is_written(work, capsys, name, command):
+    folder = work / "place"
+    folder.mkdir()
+    path = make_bad_data(name, folder)
+    before = files_in(folder.parent / "place")
+    words = (
+        ["train", "mlp", "--data", path, "--out", work / "r", "--set", "batch_size=2"]
+        if command == "train"
+        else ["data", path]
+    )
+    refused(capsys, words)
+    assert files_in(folder) == before
+    assert not (work / "r").exists()
+    assert not list(work.glob("*.png"))
+
+
+@pytest.mark.parametrize("command", ["show", "sample", "interpolate", "animate", "critique", "resume"])
+def test_a_place_that_is_no_run_is_refused_in_one_line(work, capsys, command):
+    assert "no run at" in refused(capsys, [command, "nowhere"])
+    assert not (work / "nowhere").exists()
+
+
+def test_a_command_that_does_not_exist_is_refused_with_the_nearest(capsys):
+    assert "did you mean 'sample'" in refused(capsys, ["smaple", "r"])
+    assert "COMMAND" in refused(capsys, [])
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["sample", "--out", "x.jpg"], ".npz"),
+        (["sample", "--count", "0"], "--count 0"),
+        (["sample", "--count", "-3"], "--count -3"),
+        (["sample", "--seed", "-3"], "--seed -3"),
+        (["sample", "--step", "99"], "no checkpoint of step 99"),
+        (["interpolate", "--columns", "1"], "--columns 1"),
+        (["interpolate", "--out", "x.gif"], ".png"),
+        (["animate", "--out", "x.png"], ".gif"),
+        (["critique", "missing.png"], "missing.png"),
+    ],
+)
+def test_bad_requests_to_a_run_are_refused_in_one_line(finished, work, capsys, words, expected):
+    command, *rest = words
+    assert expected in refused(capsys, [command, finished.path, *rest])
+    assert not list(work.glob("x.*"))
+
+
+def test_pictures_of_another_size_are_judged_only_with_a_fit(finished, work, capsys):
+    (work / "big.png").write_bytes(png((30, 30)))
+    assert "30" in refused(capsys, ["critique", finished.path, "big.png"])
+    assert main(["critique", str(finished.path), "big.png", "--fit", "resize"]) == 0
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused_in_one_line(work, capsys):
+    run = tiny.train(work, "mlp")
+    for file in run.directory.checkpoints.rglob("generator.safetensors"):
+        file.write_bytes(file.read_bytes()[:50])
+    for command in ("sample", "resume"):
+        more = ["--steps", "20"] if command == "resume" else []
+        assert "damaged" in refused(capsys, [command, run.path, *more])
+    assert not (run.path / "sample.png").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"format": 1}', '{"format": "one"}'])
+def test_an_edited_run_json_is_refused_in_one_line(work, capsys, text):
+    (work / "r").mkdir()
+    (work / "r" / "run.json").write_text(text)
+    for command in ("show", "sample", "resume"):
+        assert "run.json" in refused(capsys, [command, "r"])
+
+
+def test_an_existing_run_is_refused_and_untouched(finished, capsys):
+    before = files_in(finished.path)
+    words = ["train", "mlp", "--data", "mnist-5k", "--out", finished.path]
+    assert "--overwrite" in refused(capsys, words)
+    assert files_in(finished.path) == before
+
+
+def test_a_place_that_may_not_be_written_is_the_machines_fault(finished, work, capsys):
+    (work / "file").write_text("")
+    line = refused(capsys, ["sample", finished.path, "--out", "file/x.png"], code=1)
+    assert "could not write" in line

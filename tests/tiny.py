@@ -1,0 +1,68 @@
+"""Small runs for tests: real recipes with narrow networks, on a few real-looking pictures."""
+
+import json
+
+import numpy as np
+
+import ganvas
+
+CONVOLUTIONAL = {
+    "batch_size": 16,
+    "generator.base": 8,
+    "generator.layers.0.channels": 8,
+    "discriminator.layers.0.channels": 8,
+    "discriminator.layers.1.channels": 8,
+    "log_every": 1,
+}
+TINY = {
+    "tutorial-dcgan": {**CONVOLUTIONAL, "generator.layers.1.channels": 8},
+    "fashion-dcgan": {**CONVOLUTIONAL, "generator.layers.1.channels": 8},
+    "keras-cnn": {**CONVOLUTIONAL, "generator.layers.1.channels": 8},
+    "mlp": {"batch_size": 16, "generator.hidden": [16], "discriminator.hidden": [16], "log_every": 1},
+    "tf1-dcgan": {
+        **CONVOLUTIONAL,
+        "generator.hidden": [16],
+        "discriminator.hidden": [16],
+        "tensorboard": False,
+    },
+}
+
+
+def pictures(count=72, shape=(1, 12, 12), seed=0):
+    """Bright discs on black, uint8 [count, C, H, W]: each at its own place, of its own size."""
+    rng = np.random.default_rng(seed)
+    c, h, w = shape
+    y, x = np.mgrid[:h, :w]
+    images = np.zeros((count, c, h, w), np.uint8)
+    for image in images:
+        cy, cx, r = rng.uniform(2, h - 2), rng.uniform(2, w - 2), rng.uniform(1.5, 4)
+        for channel in image:
+            channel[(y - cy) ** 2 + (x - cx) ** 2 < r * r] = rng.integers(100, 256)
+    return images
+
+
+def data_file(folder, **how):
+    """An .npz of `pictures` in `folder`."""
+    path = folder / "discs.npz"
+    np.savez(path, images=pictures(**how))
+    return path
+
+
+def train(folder, recipe="tutorial-dcgan", *, steps=6, name="run", settings=None, **more):
+    """A small finished run in `folder`."""
+    data = more.pop("data", None) or data_file(folder)
+    changed = {**TINY[recipe], **(settings or {})}
+    how = {"steps": steps, "settings": changed, "device": "cpu", "threads": 1, "quiet": True}
+    return ganvas.train(recipe, data, folder / name, **how, **more)
+
+
+def words(recipe, settings=None):
+    """The same settings for the command line."""
+    changed = {**TINY[recipe], **(settings or {})}
+    return ["--threads", "1", *(w for k, v in changed.items() for w in ("--set", f"{k}={json.dumps(v)}"))]
+
+
+def weights(run):
+    """The bytes of every tensor in the newest checkpoint, by file."""
+    folder = run.directory.checkpoints / f"{run.step:08d}"
+    return {f.name: f.read_bytes() for f in folder.glob("*.safetensors")}
