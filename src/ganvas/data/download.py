@@ -15,9 +15,10 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from ganvas.data.catalog import PublishedFile
-from ganvas.data.files import one_line, opened, reading, written_aside
+from ganvas.data.files import CACHE_HINT, one_line, opened, reading
 from ganvas.data.zips import opened_zip
 from ganvas.errors import DataError
+from ganvas.files import written_aside
 
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 30.0
 _PIECE = 2**20
@@ -72,7 +73,7 @@ def _fetch(mirror: str, file: PublishedFile, folder: Path) -> str:
         headers={"Accept-Encoding": "identity"},
     )
     try:
-        with written_aside(folder / file.name) as part:
+        with written_aside(folder / file.name, durable=True, hint=CACHE_HINT) as part:
             try:
                 download(mirror + file.name, part, None)
             except OSError as error:
@@ -146,7 +147,7 @@ def _take_out(path: Path, members: Sequence[str]) -> None:
             with (
                 reading(path),
                 archive.open(member) as stream,
-                written_aside(path.parent / PurePosixPath(member).name) as out,
+                written_aside(path.parent / PurePosixPath(member).name, durable=True, hint=CACHE_HINT) as out,
             ):
                 while piece := stream.read(_PIECE):
                     out.write(piece)

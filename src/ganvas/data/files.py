@@ -1,19 +1,17 @@
-"""Files on this machine: opened, read and written so that every failure is one clear line."""
+"""Files on this machine: opened and read so that every failure is one clear line."""
 
 import contextlib
 import lzma
 import os
-import secrets
 import struct
 import tarfile
-import time
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
-from ganvas.errors import DataError, StorageError
+from ganvas.errors import DataError
 
 # All that the standard library's readers of compressed and packed files raise on damaged bytes.
 _DAMAGE = (
@@ -28,7 +26,7 @@ _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
 )
-_STALE_SECONDS = 24 * 3600
+CACHE_HINT = "name another cache folder with GANVAS_CACHE"
 
 
 def one_line(error: BaseException) -> str:
@@ -86,59 +84,3 @@ def cache_folder() -> Path:
     import platformdirs  # here, so that importing the package stays quick
 
     return Path(platformdirs.user_cache_dir("ganvas", appauthor=False))
-
-
-@contextlib.contextmanager
-def written_aside(path: Path) -> Iterator[IO[bytes]]:
-    """A new file that takes the name `path` only when it is complete and on the disk.
-
-    It is written beside `path`, flushed, synced and renamed, so that a half-written file is never
-    taken for a finished one. Parts that a killed process left behind are removed after a day.
-
-    Raises:
-        StorageError: the disk is full or the place may not be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent)
-        part = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
-        stream = part.open("x+b")
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    try:
-        with stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def _cannot_write(path: Path, error: OSError) -> StorageError:
-    return StorageError(
-        f"{path}: expected to write this file, got {one_line(error)!r}; free some space, or name "
-        "another cache folder with GANVAS_CACHE"
-    )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where the system can (Windows cannot)."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove the parts of files that were never finished, once they are a day old."""
-    for part in folder.glob("*.part"):
-        with contextlib.suppress(OSError):
-            if time.time() - part.stat().st_mtime > _STALE_SECONDS:
-                part.unlink()

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy_format
 
-from ganvas.data.files import cache_folder, reading, written_aside
+from ganvas.data.files import CACHE_HINT, cache_folder, reading
 from ganvas.data.memory import available_memory
 from ganvas.data.stream import ImageStream, Pixels
 from ganvas.errors import StorageError
+from ganvas.files import written_aside
 
 
 def gather(stream: ImageStream, memory_share: float) -> Pixels:
@@ -51,7 +52,7 @@ def _mapped(stream: ImageStream) -> Pixels:
     images = _opened_map(path, stream.shape)
     if images is None:
         # Written, not filled through a map: a full disk is then an error and not a crash.
-        with written_aside(path) as file:
+        with written_aside(path, durable=True, hint=CACHE_HINT) as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": stream.shape}
             npy_format.write_array_header_1_0(file, header)
             for chunk in stream.chunks():
