@@ -257,7 +257,7 @@ def test_a_place_that_is_no_run_is_refused_in_one_line(work, capsys, command):
 
 
 def test_a_command_that_does_not_exist_is_refused_with_the_nearest(capsys):
-    assert "did you mean 'sample'" in refused(capsys, ["smaple", "r"])
+    assert "did you mean 'sample'" in refused(capsys, ["sampl", "r"])
     assert "COMMAND" in refused(capsys, [])
 
 

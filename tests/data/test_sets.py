@@ -20,6 +20,15 @@ ROOT = Path(__file__).parents[2]
 BUNDLED = ROOT / "src/ganvas/data/bundled/mnist_5k.npz"
 
 
+def test_one_hot_labels_have_a_single_one_at_the_class():
+    images = load("mnist-5k")
+    rows = images.one_hot()
+    assert rows.shape == (5000, 10)
+    assert rows.dtype == np.float32
+    np.testing.assert_array_equal(rows.argmax(1), images.labels)
+    np.testing.assert_array_equal(rows.sum(1), 1)
+
+
 def test_mnist_5k_holds_500_real_digits_of_each_class():
     digits = load("mnist-5k")
     assert digits.images.shape == (5000, 1, 28, 28)

@@ -72,6 +72,17 @@ class ImageSet:
         """How many classes there are; 0 without labels."""
         return len(self.class_names)
 
+    def one_hot(self) -> NDArray[np.float32]:
+        """Labels as float32 [N, classes]: 1 at an image's class, 0 elsewhere.
+
+        Raises:
+            DataError: the set has no labels.
+        """
+        if self.labels is None:
+            raise DataError(f"{self.name}: expected labels to make one-hot, got a set without any")
+        rows: NDArray[np.float32] = np.eye(self.num_classes, dtype=np.float32)[self.labels]
+        return rows
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the shape, the images and the labels.

@@ -62,22 +62,66 @@ def find(recipe: Recipe) -> Update:
 
 
 def simultaneous(rules: Rules, state: TrainState, real: Tensor, random: Random) -> Terms:
-    """One forward pass of each network; both gradients are taken before either step."""
-    g, d, objective = state.generator, state.discriminator, rules.objective
-    random.seed_dropout(d)
-    fake = g(random.latents(rules.batch_size))
-    if mixes_samples(d):
-        real_logits, fake_logits = d(real), d(fake)
-    else:  # samples do not meet in D: one pass for both
-        real_logits, fake_logits = d(torch.cat([real, fake])).split([len(real), len(fake)])
+    """One forward pass of each network; both gradients are taken before either step.
+
+    Where D treats samples apart, one backward pass through D serves both players (`one_pass`); where batch
+    norm mixes them, each player takes its own (`two_passes`).
+    """
+    random.seed_dropout(state.discriminator)
+    fake = state.generator(random.latents(rules.batch_size))
+    gradients = two_passes if mixes_samples(state.discriminator) else one_pass
+    d_grads, g_grads, terms = gradients(rules.objective, state, real, fake)
+    _step(state.discriminator_optimizer, list(state.discriminator.parameters()), d_grads)
+    _step(state.generator_optimizer, list(state.generator.parameters()), g_grads)
+    return terms
+
+
+Gradients = tuple[Sequence[Tensor], Sequence[Tensor], Terms]
+
+
+def two_passes(objective: Objective, state: TrainState, real: Tensor, fake: Tensor) -> Gradients:
+    """Both players' gradients, each by a backward pass of its own through D."""
+    d_weights, g_weights = list(state.discriminator.parameters()), list(state.generator.parameters())
+    if mixes_samples(state.discriminator):
+        real_logits, fake_logits = state.discriminator(real), state.discriminator(fake)
+    else:
+        logits = state.discriminator(torch.cat([real, fake]))
+        real_logits, fake_logits = logits.split([len(real), len(fake)])
     loss_real, loss_fake = objective.real(real_logits).mean(), objective.fake(fake_logits).mean()
     loss_g = objective.generator(fake_logits).mean()
-    d_weights, g_weights = list(d.parameters()), list(g.parameters())
     d_grads = torch.autograd.grad(loss_real + loss_fake, d_weights, retain_graph=True)
     g_grads = torch.autograd.grad(loss_g, g_weights)
-    _step(state.discriminator_optimizer, d_weights, d_grads)
-    _step(state.generator_optimizer, g_weights, g_grads)
-    return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits)
+    return d_grads, g_grads, _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits)
+
+
+# A derivative below this is lifted to it. Adam adds epsilon (1e-7 and more) to what it divides by, so that
+# D's step moves by less than 1e-12 of the learning rate; without it, the derivatives of a D that is sure
+# beyond doubt (logits below -80) would underflow on the way to the images, and G's gradient with them.
+LEAST_DERIVATIVE = 1e-20
+
+
+def one_pass(objective: Objective, state: TrainState, real: Tensor, fake: Tensor) -> Gradients:
+    """Both players' gradients by one backward pass through D, which must treat samples apart.
+
+    What reaches a fake image from D's loss is D'(x) times the loss's derivative at that image's logit, a
+    number. Rescaled by the ratio of the two losses' derivatives there, it is what reaches the image from
+    G's loss. Source: FusedProp, arXiv 2004.03335, section 3.
+    """
+    d_weights, g_weights = list(state.discriminator.parameters()), list(state.generator.parameters())
+    seen = fake.detach().requires_grad_()
+    logits = state.discriminator(torch.cat([real, seen]))
+    leaf = logits.detach().requires_grad_()
+    real_logits, fake_logits = leaf.split([len(real), len(fake)])
+    loss_real, loss_fake = objective.real(real_logits).mean(), objective.fake(fake_logits).mean()
+    loss_g = objective.generator(fake_logits).mean()
+    (d_signal,) = torch.autograd.grad(loss_real + loss_fake, leaf, retain_graph=True)
+    (g_signal,) = torch.autograd.grad(loss_g, leaf)
+    d_fake, g_fake = d_signal[len(real) :], g_signal[len(real) :]
+    d_fake.clamp_(min=LEAST_DERIVATIVE)  # D's loss grows with a fake's logit
+    *d_grads, at_images = torch.autograd.grad(logits, [*d_weights, seen], d_signal)
+    ratio = (g_fake / d_fake).view(-1, 1, 1, 1)
+    g_grads = torch.autograd.grad(fake, g_weights, at_images * ratio)
+    return d_grads, g_grads, _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits)
 
 
 def alternating(rules: Rules, state: TrainState, real: Tensor, random: Random) -> Terms:

@@ -1,0 +1,80 @@
+"""One backward pass through D gives both players the gradients that two passes give."""
+
+import pytest
+import torch
+
+from ganvas import objectives, recipes
+from ganvas.randomness import StepRandom
+from ganvas.training import updates
+from ganvas.training.state import new_state
+
+CPU = torch.device("cpu")
+SMALL = {
+    "generator.base": 16,
+    "generator.layers.0.channels": 16,
+    "generator.layers.1.channels": 8,
+    "discriminator.layers.0.channels": 8,
+    "discriminator.layers.1.channels": 16,
+    "batch_size": 32,
+}
+
+
+def gradients(how, state, real, seed):
+    random = StepRandom(seed, 0, 100, "normal", CPU)
+    random.seed_dropout(state.discriminator)
+    fake = state.generator(random.latents(32))
+    return how(objectives.find("non_saturating"), state, real, fake)
+
+
+def relative(a, b):
+    return float((a - b).norm() / b.norm())
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("shift", [-200.0, -90.0, -20.0, 0.0, 8.0])
+def test_with_dropout_on_and_the_same_masks_both_players_gradients_agree_to_1e_5(seed, shift):
+    """`shift` makes D sure: at -90, a fake's derivative in D's loss underflows."""
+    recipe = recipes.find("tutorial-dcgan").changed(SMALL)
+    assert recipe.discriminator.dropout == 0.3
+    state = new_state(recipe, (1, 28, 28), seed, CPU)
+    with torch.no_grad():
+        state.discriminator[-1].bias.fill_(shift)
+    real = torch.rand(20, 1, 28, 28, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    one, two = (gradients(how, state, real, seed) for how in (updates.one_pass, updates.two_passes))
+    for player in (0, 1):
+        assert len(one[player]) == len(two[player])
+        for ours, theirs in zip(one[player], two[player], strict=True):
+            assert theirs.norm() > 0
+            assert relative(ours, theirs) < 1e-5
+    for name, value in two[2].items():
+        assert one[2][name] == pytest.approx(value)
+
+
+def test_the_rescaled_gradient_is_not_what_d_itself_would_send():
+    """A control: without the ratio the generator's gradient would be far from right."""
+    recipe = recipes.find("tutorial-dcgan").changed(SMALL)
+    state = new_state(recipe, (1, 28, 28), 0, CPU)
+    real = torch.zeros(8, 1, 28, 28)
+    _, right, _ = gradients(updates.two_passes, state, real, 0)
+    objective = objectives.find("non_saturating")
+    unscaled = objectives.Objective(objective.real, objective.fake, generator=objective.fake)
+    random = StepRandom(0, 0, 100, "normal", CPU)
+    random.seed_dropout(state.discriminator)
+    fake = state.generator(random.latents(32))
+    _, wrong, _ = updates.one_pass(unscaled, state, real, fake)
+    assert relative(wrong[0], right[0]) > 0.5
+
+
+def test_where_batch_norm_mixes_samples_the_simultaneous_rule_falls_back_to_two_passes(monkeypatch):
+    settings = {**SMALL, "discriminator.batch_norm": {"momentum": 0.9}, "discriminator.dropout": 0}
+    recipe = recipes.find("tutorial-dcgan").changed(settings)
+    used = []
+    for how in ("one_pass", "two_passes"):
+        real_one = getattr(updates, how)
+        monkeypatch.setattr(updates, how, lambda *a, f=real_one, n=how: used.append(n) or f(*a))
+    state = new_state(recipe, (1, 28, 28), 0, CPU)
+    updates.find(recipe)(state, torch.zeros(8, 1, 28, 28), StepRandom(0, 0, 100, "normal", CPU))
+    plain = recipes.find("tutorial-dcgan").changed(SMALL)
+    state = new_state(plain, (1, 28, 28), 0, CPU)
+    updates.find(plain)(state, torch.zeros(8, 1, 28, 28), StepRandom(0, 0, 100, "normal", CPU))
+    assert used == ["two_passes", "one_pass"]
