@@ -316,3 +316,43 @@ def test_a_place_that_may_not_be_written_is_the_machines_fault(finished, work, c
     (work / "file").write_text("")
     line = refused(capsys, ["sample", finished.path, "--out", "file/x.png"], code=1)
     assert "could not write" in line
+
+
+def test_more_pictures_than_memory_holds_are_refused_at_once(finished, work, capsys):
+    line = refused(capsys, ["sample", finished.path, "--count", 10**12, "--out", "x.npy"], code=1)
+    assert "GiB" in line
+    assert not (work / "x.npy").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("steps_per_epoch",), 0),
+        (("seed",), -1),
+        (("data", "image_shape"), [1, 99999, 99999]),
+        (("recipe", "batch_size"), 0),
+        (("recipe", "latent", "size"), 10**15),
+        (("recipe", "generator", "kind"), "os:system"),
+        (("recipe", "generator", "base"), 10**12),
+        (("machine",), None),
+    ],
+)
+def test_a_run_json_with_absurd_values_is_refused_in_one_line(work, capsys, path, value):
+    run = tiny.train(work, "tutorial-dcgan", steps=1)
+    record = json.loads(run.directory.record_file.read_text())
+    place = record
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    run.directory.record_file.write_text(json.dumps(record))
+    too_big = value in (10**15, 10**12)
+    refused(capsys, ["sample", run.path, "--out", "x.png"], code=1 if too_big else 2)
+    assert not (work / "x.png").exists()
+
+
+def test_metrics_of_the_wrong_kind_do_not_keep_a_run_from_being_shown(work, capsys):
+    run = tiny.train(work, "mlp", steps=2)
+    with run.directory.metrics.open("ab") as file:
+        file.write(b'\xff\xfe\n{"step": "three"}\n{"step": 3, "generator_loss": "low"}\n[]\n')
+    assert main(["show", str(run.path)]) == 0
+    assert "step 2 of 2" in capsys.readouterr().out

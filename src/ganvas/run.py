@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ganvas import animate as animation
-from ganvas import sampling
+from ganvas import memory, sampling
 from ganvas.errors import RunError, UserError
 from ganvas.gallery import Images
 from ganvas.images import Pixels, to_float
@@ -19,7 +19,12 @@ from ganvas.randomness import Stream
 from ganvas.recipe import Recipe
 from ganvas.rundir import RunDirectory, RunRecord
 from ganvas.training import checkpoint
-from ganvas.training.state import new_discriminator, new_generator
+from ganvas.training.state import (
+    build_discriminator,
+    build_generator,
+    new_discriminator,
+    new_generator,
+)
 
 
 class Run:
@@ -90,6 +95,7 @@ class Run:
             raise UserError(f"--count {count}: expected 1 or more")
         if seed < 0:
             raise UserError(f"--seed {seed}: expected 0 or more")
+        self._require_memory(count)
         network = self.generator(step=step, ema=ema)
         return Images.of(sampling.sample(network, self.recipe, count, seed))
 
@@ -97,6 +103,7 @@ class Run:
         """Spherical walks between random z: uint8 [rows * columns, C, H, W], row by row."""
         if rows < 1 or columns < 2:
             raise UserError(f"--rows {rows} --columns {columns}: expected at least 1 and 2")
+        self._require_memory(rows * columns)
         pixels = sampling.interpolate(self.generator(ema=ema), self.recipe, rows, columns, seed)
         return Images.of(pixels, columns=columns)
 
@@ -148,13 +155,19 @@ class Run:
         if key not in self._networks:
             recipe, shape = self.recipe, self.record.data.image_shape
             if name == "discriminator":
-                network = recipe.discriminator.build(shape)
+                network = build_discriminator(recipe, shape)
             else:
-                network = recipe.generator.build(shape, recipe.latent.size, recipe.pixel_range)
+                network = build_generator(recipe, shape)
             checkpoint.load_network(self._checkpoint(step), name, network)
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self._networks[key] = network.eval()
         return self._networks[key]
+
+    def _require_memory(self, count: int) -> None:
+        """Refuse more images than fit: z, the pixels, and the file they become."""
+        channels, height, width = self.record.data.image_shape
+        each = 3 * channels * height * width + 16 * self.recipe.latent.size
+        memory.require(count * each, f"{count:,} images", "ask for fewer, with another --seed each time")
 
     def _checkpoint(self, step: int | None) -> Path:
         folder = self.directory.checkpoints

@@ -17,9 +17,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, NonNegativeInt, PositiveInt, ValidationError
 
 from ganvas.errors import RunError
 from ganvas.files import write_json
@@ -27,6 +27,13 @@ from ganvas.networks import ImageShape, Values
 from ganvas.recipe import Recipe, steps_in
 
 FORMAT = 1
+
+
+def _check_shape(shape: ImageShape) -> ImageShape:
+    channels, *sides = shape
+    if channels not in (1, 3) or not all(8 <= side <= 256 for side in sides):
+        raise ValueError("expected 1 or 3 channels and sides of 8 to 256 pixels")
+    return shape
 
 
 class DataRecord(Values):
@@ -39,8 +46,8 @@ class DataRecord(Values):
     fit: str | None = None
     source: str
     fingerprint: str
-    images: int
-    image_shape: ImageShape
+    images: PositiveInt
+    image_shape: Annotated[ImageShape, AfterValidator(_check_shape)]
     class_names: tuple[str, ...] = ()
 
 
@@ -49,9 +56,9 @@ class RunRecord(Values):
 
     format: int = FORMAT
     recipe: Recipe
-    seed: int
+    seed: NonNegativeInt
     data: DataRecord
-    steps_per_epoch: int
+    steps_per_epoch: PositiveInt
     notes: tuple[str, ...] = ()
     command: str
     created: str
@@ -159,7 +166,7 @@ class RunDirectory:
     def metric_lines(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`; a last line cut off by a kill is left out."""
         try:
-            text = self.metrics.read_text(encoding="utf-8")
+            text = self.metrics.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -170,4 +177,4 @@ class RunDirectory:
                 lines.append(json.loads(line))
             except ValueError:
                 continue
-        return [line for line in lines if isinstance(line, dict) and "step" in line]
+        return [line for line in lines if isinstance(line, dict) and isinstance(line.get("step"), int)]

@@ -5,6 +5,11 @@ from __future__ import annotations
 from ganvas.run import Run
 from ganvas.training import checkpoint
 
+_SHOWN = {
+    "discriminator_loss", "generator_loss", "real_probability", "fake_probability",
+    "images_per_second", "seconds",
+}  # fmt: skip
+
 
 def summary(run: Run) -> list[str]:
     """The lines."""
@@ -20,7 +25,7 @@ def summary(run: Run) -> list[str]:
         f"trained      step {run.step} of {r.steps} (epoch {r.epoch_of(run.step)}), batches of "
         f"{r.recipe.batch_size}, seed {r.seed}",
     ]  # fmt: skip
-    readings = [line for line in run.metrics() if "generator_loss" in line]
+    readings = [line for line in run.metrics() if line.keys() >= _SHOWN]
     if readings:
         last = readings[-1]
         lines.append(

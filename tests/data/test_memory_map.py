@@ -12,7 +12,7 @@ import pytest
 
 from ganvas.data import describe, load
 from ganvas.data.files import cache_folder
-from ganvas.data.memory import available_memory
+from ganvas.memory import available_memory
 from ganvas.errors import DataError, StorageError
 from ganvas.files import written_aside
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from ganvas.data.files import CACHE_HINT, cache_folder, reading
-from ganvas.data.memory import available_memory
 from ganvas.data.stream import ImageStream, Pixels
 from ganvas.errors import StorageError
 from ganvas.files import written_aside
+from ganvas.memory import available_memory
 
 
 def gather(stream: ImageStream, memory_share: float) -> Pixels:

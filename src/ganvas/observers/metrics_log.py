@@ -44,7 +44,7 @@ def cut_after(path: Path, step: int) -> dict[str, Any] | None:
         return None
     kept: list[str] = []
     last: dict[str, Any] | None = None
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             values = json.loads(line)
             if values["step"] > step:
@@ -52,7 +52,7 @@ def cut_after(path: Path, step: int) -> dict[str, Any] | None:
         except (ValueError, KeyError, TypeError):
             continue  # cut off by a kill
         kept.append(line)
-        if "seconds" in values:
+        if isinstance(values.get("seconds"), float | int):
             last = values
     write_bytes(path, "".join(line + "\n" for line in kept).encode())
     return last

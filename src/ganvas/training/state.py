@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ganvas import memory
 from ganvas.networks import ImageShape
 from ganvas.networks.initialise import initialise
 from ganvas.randomness import Stream, derived_seed
@@ -32,19 +34,45 @@ class TrainState:
         return self.generator if self.ema is None else self.ema.module
 
 
+def build_generator(recipe: Recipe, image_shape: ImageShape) -> nn.Module:
+    """The generator's modules, their weights of no meaning yet.
+
+    Raises:
+        MachineError: they would not fit into memory.
+    """
+    spec = recipe.generator
+    size, pixel_range = recipe.latent.size, recipe.pixel_range
+    return _build(lambda: spec.build(image_shape, size, pixel_range), "the generator")
+
+
+def build_discriminator(recipe: Recipe, image_shape: ImageShape) -> nn.Module:
+    """The discriminator's modules, as `build_generator`."""
+    return _build(lambda: recipe.discriminator.build(image_shape), "the discriminator")
+
+
+def _build(build: Callable[[], nn.Module], what: str) -> nn.Module:
+    """Count the weights before any memory is taken, then build."""
+    hint = "use narrower layers, smaller images or a smaller latent.size"
+    try:
+        with torch.device("meta"):
+            weights = sum(p.numel() for p in build().parameters())
+    except RuntimeError:  # more entries than 64 bits can count
+        weights = 2**62
+    memory.require(4 * weights, f"{what} ({weights:,} weights)", hint)
+    return build()
+
+
 def new_generator(recipe: Recipe, image_shape: ImageShape, seed: int) -> nn.Module:
     """The untrained generator of (recipe, shape, seed), on the CPU."""
-    spec = recipe.generator
-    network = spec.build(image_shape, recipe.latent.size, recipe.pixel_range)
-    initialise(network, spec.weights, _weights_source(seed, 0))
+    network = build_generator(recipe, image_shape)
+    initialise(network, recipe.generator.weights, _weights_source(seed, 0))
     return network
 
 
 def new_discriminator(recipe: Recipe, image_shape: ImageShape, seed: int) -> nn.Module:
     """The untrained discriminator of (recipe, shape, seed), on the CPU."""
-    spec = recipe.discriminator
-    network = spec.build(image_shape)
-    initialise(network, spec.weights, _weights_source(seed, 1))
+    network = build_discriminator(recipe, image_shape)
+    initialise(network, recipe.discriminator.weights, _weights_source(seed, 1))
     return network
 
 

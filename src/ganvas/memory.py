@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from ganvas.errors import MachineError
+
 # Where nothing can be learned, a small laptop is assumed.
 _ASSUMED_BYTES = 2 * 2**30
 
@@ -15,6 +17,24 @@ def available_memory() -> int:
     if limit is not None and used is not None:
         available = min(available, max(0, limit - used))
     return available
+
+
+def require(needed: int, what: str, hint: str) -> None:
+    """Refuse what would not fit, before the machine starts to swap.
+
+    Args:
+        needed: bytes.
+        what: what needs them, as the line names it.
+        hint: what to do instead.
+
+    Raises:
+        MachineError: less than that is free.
+    """
+    free = available_memory()
+    if needed > free:
+        raise MachineError(
+            f"{what} needs about {needed / 2**30:,.1f} GiB of memory, {free / 2**30:.1f} GiB are free: {hint}"
+        )
 
 
 def _system_memory() -> int:
