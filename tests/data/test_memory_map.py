@@ -12,9 +12,9 @@ import pytest
 
 from ganvas.data import describe, load
 from ganvas.data.files import cache_folder
-from ganvas.memory import available_memory
 from ganvas.errors import DataError, StorageError
 from ganvas.files import written_aside
+from ganvas.memory import available_memory
 
 IMAGES, LABELS = makers.colour(20), makers.classes(20)
 

@@ -1,0 +1,282 @@
+"""The update rules against plain PyTorch with two backward passes, and what each turn leaves alone."""
+
+import copy
+
+import pytest
+import torch
+from small import NAMES, bits, random_of, real_images, recipe_of, state_of, trained
+from torch.nn import functional as F
+
+from ganvas.errors import RecipeError
+from ganvas.networks.layers import frozen_statistics
+from ganvas.training import updates
+
+RULES = ["simultaneous", "alternating", "alternating_mixed", "alternating_separate"]
+TERMS = {
+    *("discriminator_loss", "discriminator_loss_real", "discriminator_loss_fake", "generator_loss"),
+    *("real_probability", "fake_probability", "real_accuracy", "fake_accuracy"),
+}
+
+
+def cross_entropy(logits, label):
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(label)))
+
+
+def minimise(optimizer, loss, retain_graph=False):
+    """One plain step: every gradient anew by `backward`."""
+    optimizer.zero_grad()
+    loss.backward(retain_graph=retain_graph)
+    optimizer.step()
+
+
+def plain_simultaneous(recipe, state, real, random):
+    g, d = state.generator, state.discriminator
+    fake = g(random.latents(recipe.batch_size))
+    real_logits, fake_logits = d(real), d(fake)
+    loss_real, loss_fake = cross_entropy(real_logits, 1), cross_entropy(fake_logits, 0)
+    loss_g = cross_entropy(fake_logits, 1)
+    g_grads = torch.autograd.grad(loss_g, list(g.parameters()), retain_graph=True)
+    minimise(state.discriminator_optimizer, loss_real + loss_fake)
+    for weight, grad in zip(g.parameters(), g_grads, strict=True):
+        weight.grad = grad
+    state.generator_optimizer.step()
+    return loss_real, loss_fake, loss_real + loss_fake, loss_g
+
+
+def plain_fakes(recipe, state, z):
+    """Fakes for D's turn: the recipe's mode, G's moving statistics as they were."""
+    g = copy.deepcopy(state.generator)
+    g.train(recipe.update.fakes == "training")
+    return g(z).detach()
+
+
+def plain_generator_turn(state, z):
+    d = copy.deepcopy(state.discriminator)
+    loss = cross_entropy(d(state.generator(z)), 1)
+    minimise(state.generator_optimizer, loss)
+    return loss
+
+
+def plain_alternating(recipe, state, real, random):
+    z = random.latents(recipe.batch_size)
+    fake = plain_fakes(recipe, state, z)
+    d = state.discriminator
+    loss_real, loss_fake = cross_entropy(d(real), 1), cross_entropy(d(fake), 0)
+    minimise(state.discriminator_optimizer, loss_real + loss_fake)
+    loss_g = plain_generator_turn(state, z if recipe.update.reuse_latents else random.latents(len(z)))
+    return loss_real, loss_fake, loss_real + loss_fake, loss_g
+
+
+def plain_alternating_mixed(recipe, state, real, random):
+    fake = plain_fakes(recipe, state, random.latents(len(real)))
+    logits = state.discriminator(torch.cat([real, fake]))
+    labels = torch.cat([torch.ones(len(real)), torch.zeros(len(fake))])
+    loss = F.binary_cross_entropy_with_logits(logits, labels)
+    parts = [cross_entropy(part, label) for part, label in zip(logits.chunk(2), (1, 0), strict=True)]
+    minimise(state.discriminator_optimizer, loss)
+    return *parts, loss, plain_generator_turn(state, random.latents(recipe.batch_size))
+
+
+def plain_alternating_separate(recipe, state, real, random):
+    z = random.latents(recipe.batch_size)
+    fake = plain_fakes(recipe, state, z)
+    loss_real = cross_entropy(state.discriminator(real), 1)
+    minimise(state.discriminator_optimizer, loss_real)
+    loss_fake = cross_entropy(state.discriminator(fake), 0)
+    minimise(state.discriminator_optimizer, loss_fake)
+    loss_g = plain_generator_turn(state, z if recipe.update.reuse_latents else random.latents(len(z)))
+    return loss_real, loss_fake, (loss_real + loss_fake) / 2, loss_g
+
+
+PLAIN = {rule: globals()[f"plain_{rule}"] for rule in RULES}
+
+
+def gradients_seen(state):
+    """The gradients that reach each optimiser, step by step, in double precision."""
+    seen = {"generator": [], "discriminator": []}
+    for player, steps in seen.items():
+        optimizer = getattr(state, f"{player}_optimizer")
+
+        def spy(*args, steps=steps, optimizer=optimizer, step=optimizer.step):
+            steps.append([w.grad.clone() for w in optimizer.param_groups[0]["params"]])
+            return step(*args)
+
+        optimizer.step = spy
+    return seen
+
+
+@pytest.mark.parametrize("fakes", ["training", "inference"])
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("rule", RULES)
+def test_a_step_equals_plain_pytorch_with_two_backward_passes(rule, name, fakes):
+    recipe = recipe_of(name, **{"update.rule": rule, "update.fakes": fakes})
+    ours, plain = trained(recipe), trained(recipe)
+    for state in (ours, plain):  # in double precision, rounding cannot hide a difference nor make one
+        state.generator.double(), state.discriminator.double()
+        for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
+            moments = {name: m.double() for name, m in optimizer.moments().items()}
+            optimizer.load_moments(moments, optimizer.steps)
+    seen, expected = gradients_seen(ours), gradients_seen(plain)
+    real = real_images(recipe, seed=9).double()
+    terms = updates.find(recipe)(ours, real, DoubleRandom(recipe))
+    losses = PLAIN[rule](recipe, plain, real, DoubleRandom(recipe))
+    names = ("discriminator_loss_real", "discriminator_loss_fake", "discriminator_loss", "generator_loss")
+    for name_, loss in zip(names, losses, strict=True):
+        assert terms[name_].item() == pytest.approx(loss.item(), abs=1e-6), name_
+    torch.testing.assert_close(seen, expected, rtol=1e-6, atol=1e-9)
+    for player in ("generator", "discriminator"):
+        pairs = getattr(ours, player).state_dict(), getattr(plain, player).state_dict()
+        torch.testing.assert_close(*pairs, rtol=0, atol=1e-6)
+
+
+class DoubleRandom:
+    """The random numbers of a step, in double precision; small recipes have no dropout."""
+
+    def __init__(self, recipe):
+        self.random = random_of(recipe, step=3)
+
+    def latents(self, count):
+        return self.random.latents(count).double()
+
+    def seed_dropout(self, network):
+        self.random.seed_dropout(network)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_reported_probabilities_and_accuracies_are_those_of_the_logits_learned_from(rule):
+    recipe = recipe_of("tutorial-dcgan", **{"update.rule": rule})
+    state, real = trained(recipe, steps=8), real_images(recipe, seed=9)
+    logits, z = [], random_of(recipe).latents(len(real) if rule == "alternating_mixed" else 8)
+    with torch.no_grad(), frozen_statistics(state.generator):
+        fake = state.generator(z)
+        logits = [state.discriminator(real), state.discriminator(fake)]
+    terms = updates.find(recipe)(state, real, random_of(recipe))
+    assert set(terms) == TERMS
+    assert terms["real_probability"].item() == pytest.approx(logits[0].sigmoid().mean().item(), abs=1e-5)
+    assert terms["real_accuracy"].item() == (logits[0] > 0).float().mean().item()
+    if rule != "alternating_separate":  # there, the fakes are judged after the step on real images
+        assert terms["fake_probability"].item() == pytest.approx(logits[1].sigmoid().mean().item(), abs=1e-5)
+        assert terms["fake_accuracy"].item() == (logits[1] <= 0).float().mean().item()
+
+
+class Still:
+    """An optimiser whose step changes nothing; it notes the networks' bits when its turn comes."""
+
+    def __init__(self, state):
+        self.state, self.notes = state, []
+
+    def step(self):
+        self.notes.append((bits(self.state.generator), bits(self.state.discriminator)))
+
+    def zero_grad(self):
+        for network in (self.state.generator, self.state.discriminator):
+            network.zero_grad()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("rule", RULES[1:])
+def test_a_discriminators_turn_leaves_the_generators_bits_alone(rule, name):
+    recipe = recipe_of(name, **{"update.rule": rule})
+    state = trained(recipe)
+    before = bits(state.generator)
+    notes = []
+    keep = state.discriminator_optimizer.step
+
+    def step():
+        keep()
+        notes.append(bits(state.generator))
+
+    state.discriminator_optimizer.step = step
+    updates.find(recipe)(state, real_images(recipe), random_of(recipe))
+    assert len(notes) == (2 if rule == "alternating_separate" else 1)
+    assert all(note == before for note in notes)
+    assert bits(state.generator) != before  # its own turn came after
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("rule", RULES[1:])
+def test_a_generators_turn_leaves_the_discriminators_bits_alone(rule, name):
+    recipe = recipe_of(name, **{"update.rule": rule})
+    state = trained(recipe)
+    state.discriminator_optimizer = Still(state)
+    updates.find(recipe)(state, real_images(recipe), random_of(recipe))
+    _, before = state.discriminator_optimizer.notes[-1]  # moving statistics have moved by then, if any
+    assert bits(state.discriminator) == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_simultaneous_step_of_one_player_does_not_reach_the_other(name):
+    recipe = recipe_of(name, **{"update.rule": "simultaneous"})
+    both, still_d, still_g = trained(recipe), trained(recipe), trained(recipe)
+    still_d.discriminator_optimizer, still_g.generator_optimizer = Still(still_d), Still(still_g)
+    for state in (both, still_d, still_g):
+        updates.find(recipe)(state, real_images(recipe), random_of(recipe))
+    assert bits(still_d.generator) == bits(both.generator)
+    assert bits(still_g.discriminator) == bits(both.discriminator)
+
+
+@pytest.mark.parametrize("fakes", ["training", "inference"])
+def test_fakes_for_the_discriminator_come_from_the_chosen_mode(fakes):
+    recipe = recipe_of("mlp", **{"update.fakes": fakes})
+    state = trained(recipe)
+    modes = []
+    state.generator.register_forward_hook(lambda network, *_: modes.append(network.training))
+    updates.find(recipe)(state, real_images(recipe), random_of(recipe))
+    assert modes == [fakes == "training", True]
+    assert state.generator.training
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+@pytest.mark.parametrize("rule", ["alternating", "alternating_separate"])
+def test_the_generator_learns_on_the_same_z_only_when_told(rule, reuse):
+    recipe = recipe_of("tf1-dcgan", **{"update.rule": rule, "update.reuse_latents": reuse})
+    state, seen = state_of(recipe), []
+    state.generator.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    updates.find(recipe)(state, real_images(recipe), random_of(recipe))
+    assert len(seen) == 2
+    assert torch.equal(*seen) is reuse
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_terms_are_detached_scalars_on_the_device_and_no_gradient_stays(rule):
+    recipe = recipe_of("tutorial-dcgan", **{"update.rule": rule})
+    state = state_of(recipe)
+    terms = updates.find(recipe)(state, real_images(recipe), random_of(recipe))
+    device = next(state.generator.parameters()).device
+    for name, term in terms.items():
+        assert (term.requires_grad, term.grad_fn, term.shape, term.device) == (False, None, (), device), name
+    parameters = [*state.generator.parameters(), *state.discriminator.parameters()]
+    assert all(p.grad is None for p in parameters)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("rule", RULES)
+def test_the_same_seed_and_step_give_the_same_bits(rule, name):
+    dropout = {} if name == "tf1-dcgan" else {"discriminator.dropout": 0.4}
+    recipe = recipe_of(name, **{"update.rule": rule}, **dropout)
+    results = []
+    for global_seed in (1, 2):
+        torch.manual_seed(global_seed)  # must not matter
+        state = trained(recipe, steps=2)
+        results.append(bits(state.generator, state.discriminator))
+    assert results[0] == results[1]
+    other = state_of(recipe)
+    for step in range(2):
+        updates.find(recipe)(other, real_images(recipe, seed=step), random_of(recipe, step, seed=5))
+    assert bits(other.generator, other.discriminator) != results[0]
+
+
+@pytest.mark.parametrize("rule", ["simultaneous", "alternating", "alternating_separate"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_partial_batch_even_of_one_image_meets_whole_fakes(name, rule):
+    recipe = recipe_of(name, **{"update.rule": rule})
+    state, seen = state_of(recipe), []
+    state.generator.register_forward_hook(lambda _, __, images: seen.append(len(images)))
+    terms = updates.find(recipe)(state, real_images(recipe, count=1), random_of(recipe))
+    assert set(seen) == {8}
+    assert all(term.isfinite() for term in terms.values())
+
+
+def test_an_unknown_objective_is_refused_before_the_first_step():
+    with pytest.raises(RecipeError, match="non_saturating"):
+        updates.find(recipe_of("mlp", objective="non_saturatin"))
