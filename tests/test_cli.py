@@ -137,7 +137,7 @@ BAD_TRAIN = {
     "unknown key": (["mlp", "--set", "batch_sise=3"], "did you mean 'batch_size'"),
     "unknown nested key": (["mlp", "--set", "discriminator.dropuot=0"], "'discriminator.dropout'"),
     "wrong type": (["mlp", "--set", "batch_size=many"], "'batch_size'"),
-    "wrong sign": (["mlp", "--set", "batch_size=-1"], "greater than 0"),
+    "wrong sign": (["mlp", "--set", "batch_size=-1"], "greater than or equal to 1"),
     "a boolean for a number": (["mlp", "--set", "batch_size=true"], "'batch_size'"),
     "not a number": (["mlp", "--set", "generator_optimizer.learning_rate=NaN"], "learning_rate"),
     "no equals sign": (["mlp", "--set", "batch_size"], "key=value"),
@@ -334,6 +334,8 @@ def test_more_pictures_than_memory_holds_are_refused_at_once(finished, work, cap
         (("recipe", "latent", "size"), 10**15),
         (("recipe", "generator", "kind"), "os:system"),
         (("recipe", "generator", "base"), 10**12),
+        (("recipe", "grid", "rows"), 10**7),
+        (("recipe", "name"), "../../escaped"),
         (("machine",), None),
     ],
 )
@@ -345,9 +347,111 @@ def test_a_run_json_with_absurd_values_is_refused_in_one_line(work, capsys, path
         place = place[step]
     place[path[-1]] = value
     run.directory.record_file.write_text(json.dumps(record))
-    too_big = value in (10**15, 10**12)
-    refused(capsys, ["sample", run.path, "--out", "x.png"], code=1 if too_big else 2)
+    for command in (["sample", run.path, "--out", "x.png"], ["resume", run.path, "--steps", "3"]):
+        refused(capsys, command)
     assert not (work / "x.png").exists()
+
+
+def test_networks_that_would_not_fit_into_memory_are_refused_at_once(work, capsys):
+    words = [
+        "train",
+        "mlp",
+        "--data",
+        "mnist-5k",
+        "--out",
+        "r",
+        "--set",
+        "generator.hidden=[1048576, 1048576]",
+    ]
+    assert "GiB" in refused(capsys, words, code=1)
+    assert not (work / "r").exists()
+
+
+def test_a_run_goes_on_only_with_the_recipe_it_began_with(work, capsys):
+    run = tiny.train(work, "mlp", steps=2)
+    record = json.loads(run.directory.record_file.read_text())
+    record["recipe"]["generator_optimizer"]["learning_rate"] = 0.5
+    run.directory.record_file.write_text(json.dumps(record))
+    assert "generator_optimizer" in refused(capsys, ["resume", run.path, "--steps", "3"])
+
+
+def test_a_name_beside_a_folder_of_that_name_is_still_the_sets(work, capsys):
+    (work / "mnist-5k").mkdir()
+    words = ["train", "mlp", "--data", "mnist-5k", "--out", "r", "--steps", "1", *tiny.words("mlp")]
+    assert main(words) == 0
+    assert main(["resume", "r", "--steps", "2"]) == 0
+
+
+def test_a_recipe_whose_own_data_is_a_path_is_resumed_from_another_folder(work, capsys, monkeypatch):
+    tiny.data_file(work)
+    words = ["train", "mlp", "--set", "data=discs.npz", "--out", work / "r", "--steps", "1"]
+    assert main([str(w) for w in [*words, *tiny.words("mlp")]]) == 0
+    (work / "elsewhere").mkdir()
+    monkeypatch.chdir(work / "elsewhere")
+    assert main(["resume", str(work / "r"), "--steps", "2"]) == 0
+
+
+def test_a_lost_animation_is_made_again_by_resume(work):
+    run = tiny.train(work, "mlp", steps=2)
+    run.directory.animation.unlink()
+    assert main(["resume", str(run.path)]) == 0
+    assert run.directory.animation.exists()
+
+
+def test_a_directory_that_a_killed_start_left_bare_can_be_used(work):
+    data = tiny.data_file(work)
+    (work / "r" / "samples").mkdir(parents=True)
+    (work / "r" / ".run.json.abc.partial").write_text("{")
+    (work / "r" / ".lock").write_text("")
+    words = ["train", "mlp", "--data", str(data), "--out", "r", "--steps", "1", *tiny.words("mlp")]
+    assert main(words) == 0
+    assert not (work / "r" / ".run.json.abc.partial").exists()
+
+
+OWN = """
+from typing import Literal
+from torch import nn
+from ganvas.networks import GeneratorSpec
+from ganvas.recipe import Recipe
+from ganvas.recipes import find
+
+class Straight(GeneratorSpec):
+    kind: Literal["straight"] = "straight"
+
+    def build(self, image_shape, latent_size, pixel_range):
+        c, h, w = image_shape
+        return nn.Sequential(nn.Linear(latent_size, c * h * w), nn.Tanh(), nn.Unflatten(1, (c, h, w)))
+
+recipe = find("mlp").model_copy(update={"name": "mine", "generator": Straight(), "batch_size": 16})
+"""
+
+
+def test_a_run_with_networks_of_ones_own_is_opened_with_their_code_and_never_without(work, capsys):
+    data = tiny.data_file(work)
+    (work / "mine.py").write_text(OWN)
+    assert main(["train", "mine.py", "--data", str(data), "--out", "r", "--steps", "1"]) == 0
+    capsys.readouterr()
+    from ganvas.networks.spec import GeneratorSpec
+
+    GeneratorSpec.kinds.pop("straight")  # as in another process
+    assert "--code" in refused(capsys, ["sample", "r", "--out", "x.png"])
+    assert main(["sample", "r", "--out", "x.png", "--code", "mine.py"]) == 0
+    GeneratorSpec.kinds.pop("straight")
+
+
+def test_a_recipe_module_beside_the_user_is_found_by_its_name(work, monkeypatch, capsys):
+    (work / "besides.py").write_text(OWN)
+    assert main(["recipes", "show", "besides"]) == 0
+    assert main(["recipes", "show", "besides:recipe"]) == 0
+    from ganvas.networks.spec import GeneratorSpec
+
+    GeneratorSpec.kinds.pop("straight", None)
+
+
+def test_options_may_come_before_the_pictures_that_are_judged(finished, work, capsys):
+    (work / "big.png").write_bytes(png((30, 30)))
+    assert main(["critique", str(finished.path), "--fit", "resize", "big.png"]) == 0
+    assert "big.png" in capsys.readouterr().out
 
 
 def test_metrics_of_the_wrong_kind_do_not_keep_a_run_from_being_shown(work, capsys):

@@ -55,7 +55,7 @@ def animate(frames: Sequence[Path], out: Path, *, thin: bool, at_least: int = 28
         try:
             with Image.open(path) as picture:
                 pictures.append(enlarged(picture.copy(), at_least))
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise RunError(f"{path} is not a whole picture ({error}): remove it and try again") from None
     write_bytes(out, gif_bytes(pictures, MILLISECONDS, LAST_MILLISECONDS))
     return len(pictures)

@@ -29,6 +29,13 @@ def find(name: str) -> torch.device:
     return torch.device(name)
 
 
+def make_repeatable(device: torch.device) -> None:
+    """Ask cuDNN for kernels that give the same bits each time; on a CPU they do so by themselves."""
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+
+
 def describe(device: torch.device) -> dict[str, str | int]:
     """What a run records of its machine: processor, threads, system, library versions."""
     machine: dict[str, str | int] = {

@@ -4,7 +4,8 @@
     ├── UserError            exit 2: what was asked for or handed in cannot be used
     │   ├── DataError        a data set, archive or picture is not what it should be
     │   ├── RecipeError      an unknown recipe or key, a value of the wrong type or sign
-    │   ├── RunError         a run directory is missing, taken, damaged or of a newer format
+    │   ├── RunError         a run directory is missing, taken or damaged
+    │   │   └── NewerFormatError   it was made by a newer ganvas
     │   └── DeviceError      a device was asked for that this machine does not have
     └── MachineError         exit 1: the request was right, the machine could not fulfil it
         ├── DownloadError    a data set is not on this machine and could not be fetched
@@ -39,7 +40,11 @@ class RecipeError(UserError):
 
 
 class RunError(UserError):
-    """A run directory is missing, already taken, damaged or of a newer format."""
+    """A run directory is missing, already taken or damaged."""
+
+
+class NewerFormatError(RunError):
+    """A run or checkpoint was made by a newer ganvas: whole, but not to be read here."""
 
 
 class DeviceError(UserError):

@@ -48,6 +48,8 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
             UserError: another kind of file, or a folder that is not empty.
             StorageError: the disk is full or may not be written.
         """
+        if self.ndim == 3:  # one image, as images[0] is
+            return Images.of(np.asarray(self)[None]).save(out)
         path = Path(out).expanduser()
         suffix = path.suffix.lower()
         if suffix in _OTHER_KINDS:

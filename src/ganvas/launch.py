@@ -12,18 +12,18 @@ import torch
 
 import ganvas
 from ganvas import devices, recipes, session
-from ganvas.data import ImageSet, load
+from ganvas.data import NAMES, ImageSet, load
 from ganvas.data.batches import Batches
 from ganvas.errors import RunError, UserError
 from ganvas.files import storage_errors
 from ganvas.lock import only_one
-from ganvas.observers.display import display
-from ganvas.recipe import Recipe
+from ganvas.observers.display import Display, display
+from ganvas.recipe import Recipe, read_recipe
 from ganvas.run import Run
 from ganvas.rundir import DataRecord, RunDirectory, RunRecord
 from ganvas.session import Session
 from ganvas.training import checkpoint, updates
-from ganvas.training.state import new_state
+from ganvas.training.state import TrainState, new_state
 
 MEMORY_SHARE = 0.25
 
@@ -102,8 +102,12 @@ def train(
         ganvas=ganvas.__version__,
         machine=devices.describe(place),
     )
-    _create(directory, record, overwrite=overwrite)
-    session.run(Session(directory, record, images, batches, update, state, place, quiet=quiet))
+    with storage_errors(str(directory.path)):
+        directory.path.mkdir(parents=True, exist_ok=True)
+    with only_one(directory.path):
+        _check_free(directory, overwrite=overwrite)  # again: another process may have been quicker
+        _create(directory, record)
+        session.run(Session(directory, record, images, batches, update, state, place, quiet=quiet))
     return Run.open(directory.path)
 
 
@@ -135,34 +139,63 @@ def resume(
         MachineError: as `train`.
     """
     directory = RunDirectory(Path(path).expanduser())
-    record = directory.read()
-    recipe = record.recipe.changed(_settings(None, epochs, steps, None, tensorboard))
-    record = record.model_copy(update={"recipe": recipe})
+    directory.read()  # refuses what is no run before a lock is put there
+    with only_one(directory.path):
+        record = directory.read()
+        recipe = record.recipe.changed(_settings(None, epochs, steps, None, tensorboard))
+        record = record.model_copy(update={"recipe": recipe})
+        place = _device_of(record, device)
+        images = _load_again(record, data, memory_share)
+        shown = display(record.steps, 0, quiet=quiet)
+        state = _newest_state(directory, record, images, place, shown)
+        if state.step >= record.steps:
+            shown.say(
+                f"{directory.path} is complete at step {state.step}; to train on, give a longer length: "
+                f"ganvas resume {directory.typed} --steps {2 * state.step}"
+            )
+            run = Run.open(directory.path)
+            if not directory.animation.exists():  # killed between the last save and the end
+                run.animate()
+            return run
+        update, batches = updates.find(recipe), _batches(recipe, images, record.seed, place)
+        directory.write(record)
+        session.run(Session(directory, record, images, batches, update, state, place, quiet=quiet))
+    return Run.open(directory.path)
+
+
+def _device_of(record: RunRecord, device: str) -> torch.device:
+    """The device to go on with, its threads as they were: another number sums in another order."""
     if device == "auto" and record.machine.get("device") == "cpu":
         device = "cpu"
     place = devices.find(device)
-    if place.type == "cpu":  # another number of threads sums in another order
-        devices.use_threads(int(record.machine.get("threads", 0)) or None)
-    update = updates.find(recipe)
-    images = _load_again(record, data, memory_share)
-    batches = _batches(recipe, images, record.seed, place)
-    shown = display(record.steps, 0, quiet=quiet)
+    threads = record.machine.get("threads")
+    if place.type == "cpu" and isinstance(threads, int) and 1 <= threads <= 4096:
+        devices.use_threads(threads)
+    return place
+
+
+def _newest_state(
+    directory: RunDirectory, record: RunRecord, images: ImageSet, place: torch.device, shown: Display
+) -> TrainState:
+    """The state to go on from; a run killed before its first save begins anew.
+
+    Raises:
+        RunError: no checkpoint is whole, or the newest is of another recipe.
+    """
     if not checkpoint.steps_saved(directory.checkpoints):
-        state = new_state(recipe, images.image_shape, record.seed, place)
-    else:
-        folder, notes = checkpoint.newest_good(directory.checkpoints)
-        for note in notes:
-            shown.say(note)
-        state = checkpoint.load(folder, images.image_shape, place)
-    if state.step >= record.steps:
-        shown.say(
-            f"{directory.path} is complete at step {state.step}; to train on, give a longer length: "
-            f"ganvas resume {directory.path} --steps {2 * state.step}"
+        return new_state(record.recipe, images.image_shape, record.seed, place)
+    folder, notes = checkpoint.newest_good(directory.checkpoints)
+    for note in notes:
+        shown.say(note)
+    trained = read_recipe(checkpoint.read_state(folder)["recipe"])
+    differing = trained.mathematics() ^ record.recipe.mathematics()
+    if differing:
+        keys = ", ".join(sorted({key for key, _ in differing}))
+        raise RunError(
+            f"{directory.record_file} and checkpoint {folder.name} differ in {keys}: a run goes on as it "
+            f"began; put the value back, or train a new run"
         )
-        return Run.open(directory.path)
-    directory.write(record)
-    session.run(Session(directory, record, images, batches, update, state, place, quiet=quiet))
-    return Run.open(directory.path)
+    return checkpoint.load(folder, images.image_shape, place)
 
 
 def _settings(
@@ -205,7 +238,7 @@ def _load_again(record: RunRecord, data: str | Path | None, memory_share: float)
         RunError: the images found are others.
     """
     known = record.data
-    name = data if data is not None else known.requested or known.name
+    name = data if data is not None else known.requested
     images = load(name, split=known.split, size=known.size, fit=known.fit, memory_share=memory_share)
     if images.fingerprint != known.fingerprint:
         raise RunError(
@@ -231,8 +264,10 @@ def _batches(recipe: Recipe, images: ImageSet, seed: int, device: torch.device) 
 def _data_record(
     images: ImageSet, recipe: Recipe, data: str | Path | None, size: int | None, fit: str | None
 ) -> DataRecord:
-    requested = None if data is None else str(data)
-    if requested is not None and Path(requested).expanduser().exists():
+    requested = recipe.data if data is None else data
+    if isinstance(requested, str) and requested in NAMES:
+        requested = images.name  # the bundled digits may stand in for MNIST
+    else:
         requested = str(Path(requested).expanduser().resolve())
     return DataRecord(
         requested=requested,
@@ -272,26 +307,30 @@ def _free_name(name: str) -> Path:
 
 def _check_free(directory: RunDirectory, *, overwrite: bool) -> None:
     path = directory.path
-    if path.is_dir() and not any(path.iterdir()):
-        return
     if not path.exists():
         return
     if not path.is_dir():
         raise RunError(f"--out {path} is a file; expected a new directory")
     if not directory.record_file.exists():
+        if directory.is_bare():
+            return
         raise RunError(f"--out {path} holds other files and no run; choose a new directory")
     if not overwrite:
         raise RunError(
-            f"{path} already holds a run: go on with it (ganvas resume {path}), choose another "
+            f"{path} already holds a run: go on with it (ganvas resume {directory.typed}), choose another "
             f"--out, or replace it with --overwrite"
         )
 
 
-def _create(directory: RunDirectory, record: RunRecord, *, overwrite: bool) -> None:
+def _create(directory: RunDirectory, record: RunRecord) -> None:
+    """Begin the run, where another may have been: it stays a run at every moment."""
     with storage_errors(str(directory.path)):
-        if overwrite and directory.path.is_dir():
-            with only_one(directory.path):
-                shutil.rmtree(directory.path)
-        directory.samples.mkdir(parents=True, exist_ok=True)
-        directory.checkpoints.mkdir(exist_ok=True)
+        for old in directory.path.iterdir():
+            if old.is_dir() and not old.is_symlink():
+                shutil.rmtree(old)
+            elif old.name not in (".lock", directory.record_file.name):
+                old.unlink()
     directory.write(record)
+    with storage_errors(str(directory.path)):
+        directory.samples.mkdir()
+        directory.checkpoints.mkdir()

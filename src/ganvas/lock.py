@@ -25,7 +25,7 @@ def only_one(folder: Path) -> Iterator[None]:
 
     path = folder / ".lock"
     with storage_errors(str(path)):
-        file = path.open("w")
+        file = path.open("a")
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

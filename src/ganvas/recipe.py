@@ -76,7 +76,7 @@ class Adam(Values):
 class Latent(Values):
     """Where z comes from: N(0, 1) or U(-1, 1), `size` numbers an image."""
 
-    size: PositiveInt = 100
+    size: int = Field(100, ge=1, le=2**20)
     distribution: Literal["normal", "uniform"] = "normal"
 
 
@@ -101,6 +101,8 @@ class Update(Values):
     `alternating_separate`: a discriminator step on real images, another on fakes, then the generator.
     `fakes`: whether the discriminator's fakes come from the generator in training or inference mode.
     `reuse_latents`: whether the generator learns on the same z that made the discriminator's fakes.
+    `simultaneous` has one forward pass, so that both are settled: training mode, the same z; and
+    `alternating_mixed` always draws new z for the generator, whose batch is larger.
     """
 
     rule: Literal["simultaneous", "alternating", "alternating_mixed", "alternating_separate"] = "simultaneous"
@@ -111,8 +113,8 @@ class Update(Values):
 class Grid(Values):
     """The pictures kept while training: `rows` x `columns` samples, of z fixed for all or new each time."""
 
-    rows: PositiveInt = 4
-    columns: PositiveInt = 4
+    rows: int = Field(4, ge=1, le=100)
+    columns: int = Field(4, ge=1, le=100)
     every: Span = "1 epoch"
     latents: Literal["fixed", "new"] = "fixed"
     inverted: bool = False
@@ -121,14 +123,21 @@ class Grid(Values):
 class Verdict(Values):
     """The discriminator's accuracy on `images` real and as many fake images, taken now and then."""
 
-    images: PositiveInt = 100
+    images: int = Field(100, ge=1, le=100_000)
     every: Span
+
+
+_SCHEDULE = {
+    "name", "summary", "source", "data", "split", "image_size", "length", "checkpoint_every",
+    "checkpoints_newest", "checkpoints_keep_every", "log_every", "grid", "verdict", "generator_every",
+    "animation", "tensorboard",
+}  # fmt: skip
 
 
 class Recipe(Values):
     """A training run, described. See docs/design.md; `ganvas recipes show NAME` prints one."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)
     summary: str = ""
     source: str = Field("", description="the tutorial or paper that the values come from")
 
@@ -139,7 +148,7 @@ class Recipe(Values):
     )
     pixel_range: Annotated[tuple[int, int], AfterValidator(_check_pixel_range)] = (-1, 1)
     sampling: Sampling = Sampling()
-    batch_size: PositiveInt = 256
+    batch_size: int = Field(256, ge=1, le=2**24)
 
     latent: Latent = Latent()
     generator: SerializeAsAny[GeneratorSpec]
@@ -172,6 +181,11 @@ class Recipe(Values):
         """Real images in a discriminator's batch."""
         return self.batch_size // 2 if self.update.rule == "alternating_mixed" else self.batch_size
 
+    def mathematics(self) -> frozenset[tuple[str, str]]:
+        """The keys, with their values, that decide what is learned; the rest is schedule and words."""
+        values = self.model_dump(mode="json", exclude=_SCHEDULE)
+        return frozenset((key, json.dumps(value, sort_keys=True)) for key, value in values.items())
+
     def to_json(self) -> str:
         """The recipe as JSON; `read_recipe(json.loads(...))` gives it back."""
         return self.model_dump_json(indent=2)
@@ -186,6 +200,13 @@ class Recipe(Values):
         """
         values = self.model_dump(mode="json")
         for path, value in settings.items():
+            player, _, key = path.partition(".")
+            known = GeneratorSpec.kinds | DiscriminatorSpec.kinds
+            if key == "kind" and isinstance(value, str) and value in known and _kind(values, player) != value:
+                raise RecipeError(
+                    f"another {path} has other keys: give the whole network as JSON, "
+                    f"--set {player}='{{\"kind\": {json.dumps(value)}, ...}}'"
+                )
             _place(values, path, value)
         return read_recipe(values)
 
@@ -227,6 +248,11 @@ def parse_settings(settings: list[str]) -> dict[str, Any]:
         except ValueError:
             parsed[key] = value
     return parsed
+
+
+def _kind(values: dict[str, Any], player: str) -> object:
+    network = values.get(player)
+    return network.get("kind") if isinstance(network, dict) else None
 
 
 def _place(values: dict[str, Any], path: str, value: Any) -> None:

@@ -93,8 +93,7 @@ class Run:
         """
         if count < 1:
             raise UserError(f"--count {count}: expected 1 or more")
-        if seed < 0:
-            raise UserError(f"--seed {seed}: expected 0 or more")
+        _check_seed(seed)
         self._require_memory(count)
         network = self.generator(step=step, ema=ema)
         return Images.of(sampling.sample(network, self.recipe, count, seed))
@@ -103,6 +102,7 @@ class Run:
         """Spherical walks between random z: uint8 [rows * columns, C, H, W], row by row."""
         if rows < 1 or columns < 2:
             raise UserError(f"--rows {rows} --columns {columns}: expected at least 1 and 2")
+        _check_seed(seed)
         self._require_memory(rows * columns)
         pixels = sampling.interpolate(self.generator(ema=ema), self.recipe, rows, columns, seed)
         return Images.of(pixels, columns=columns)
@@ -180,3 +180,8 @@ class Run:
             known = ", ".join(map(str, steps)) or "none"
             raise RunError(f"{self.path} has no checkpoint of step {step}; there are: {known}")
         return checkpoint.folder_of(folder, step)
+
+
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise UserError(f"--seed {seed}: expected 0 or more")

@@ -15,13 +15,14 @@ path in it needs to exist elsewhere: it can be moved to another machine.
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import AfterValidator, Field, PositiveInt, ValidationError
 
-from ganvas.errors import RunError
+from ganvas.errors import NewerFormatError, RunError
 from ganvas.files import write_json
 from ganvas.networks import ImageShape, Values
 from ganvas.recipe import Recipe, steps_in
@@ -39,7 +40,7 @@ def _check_shape(shape: ImageShape) -> ImageShape:
 class DataRecord(Values):
     """What a run was trained on."""
 
-    requested: str | None
+    requested: str
     name: str
     split: str
     size: int | None = None
@@ -56,7 +57,7 @@ class RunRecord(Values):
 
     format: int = FORMAT
     recipe: Recipe
-    seed: NonNegativeInt
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
     data: DataRecord
     steps_per_epoch: PositiveInt
     notes: tuple[str, ...] = ()
@@ -89,6 +90,22 @@ class RunDirectory:
     def record_file(self) -> Path:
         """`run.json`; a directory without it is no run."""
         return self.path / "run.json"
+
+    @property
+    def typed(self) -> str:
+        """The path as it is typed in a shell."""
+        return shlex.quote(str(self.path))
+
+    def is_bare(self) -> bool:
+        """Whether the directory holds nothing but what a run that never began has left."""
+        left = [p for p in self.path.iterdir() if p.name != ".lock" and not p.name.endswith(".partial")]
+        return all(p in (self.samples, self.checkpoints) and not any(p.iterdir()) for p in left)
+
+    def sweep(self) -> None:
+        """Remove the parts of files that killed processes left."""
+        for folder in (self.path, self.samples, self.generators):
+            for part in folder.glob(".*.partial"):
+                part.unlink(missing_ok=True)
 
     @property
     def metrics(self) -> Path:
@@ -146,13 +163,13 @@ class RunDirectory:
             ) from None
         except OSError as error:
             raise RunError(f"cannot read {self.record_file}: {error.strerror}") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{self.record_file} is damaged: {error}") from None
         version = values.get("format") if isinstance(values, dict) else None
         if not isinstance(version, int):
             raise RunError(f"{self.record_file} is not a ganvas run: it has no format number")
         if version > FORMAT:
-            raise RunError(
+            raise NewerFormatError(
                 f"{self.path} has run format {version}, this ganvas reads up to {FORMAT}: "
                 f"update ganvas (pip install -U ganvas)"
             )
@@ -161,6 +178,11 @@ class RunDirectory:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(step) for step in first["loc"])
+            if "no network kind" in first["msg"]:
+                raise RunError(
+                    f"{self.path}: {first['msg'].removeprefix('Value error, ')}: where it is code of your "
+                    f"own, name the recipe's file or module with --code"
+                ) from None
             raise RunError(f"{self.record_file} is damaged: {where}: {first['msg']}") from None
 
     def metric_lines(self) -> list[dict[str, Any]]:
@@ -175,6 +197,6 @@ class RunDirectory:
         for line in text.splitlines():
             try:
                 lines.append(json.loads(line))
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
         return [line for line in lines if isinstance(line, dict) and isinstance(line.get("step"), int)]

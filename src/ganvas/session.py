@@ -10,7 +10,6 @@ from ganvas import devices
 from ganvas.data import ImageSet
 from ganvas.data.batches import Batches
 from ganvas.errors import TrainingError
-from ganvas.lock import only_one
 from ganvas.observers.display import Display, display
 from ganvas.observers.watch import Watch
 from ganvas.randomness import StepRandom
@@ -54,9 +53,11 @@ def run(s: Session) -> None:
     def random(step: int) -> StepRandom:
         return StepRandom(record.seed, step, latent.size, latent.distribution, s.device)
 
-    with only_one(directory.path), stop_requests() as stopped, devices.memory_errors(), shown:
+    devices.make_repeatable(s.device)
+    with stop_requests() as stopped, devices.memory_errors(), shown:
         _announce(s, shown)
         checkpoint.sweep(directory.checkpoints)
+        directory.sweep()
         watch = Watch(directory, record, s.images, s.state, shown)
         try:
             for progress in training_steps(
@@ -68,11 +69,11 @@ def run(s: Session) -> None:
                 until=record.steps,
             ):
                 watch(progress)
-                if stopped():
+                if stopped() and progress.step < record.steps:
                     watch.save()
                     raise Interrupted(
                         f"stopped at step {progress.step} of {record.steps}, all saved; go on with: "
-                        f"ganvas resume {directory.path}"
+                        f"ganvas resume {directory.typed}"
                     )
         except TrainingError as error:
             raise TrainingError(f"{error}{_how_to_go_on(directory)}") from None

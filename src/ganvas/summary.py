@@ -48,9 +48,9 @@ def summary(run: Run) -> list[str]:
         f"torch {r.machine.get('torch')}, ganvas {r.ganvas}, {r.created}",
     ]
     if run.step < r.steps:
-        lines.append(f"go on        ganvas resume {run.path}")
+        lines.append(f"go on        ganvas resume {run.directory.typed}")
     else:
-        lines.append(f"train on     ganvas resume {run.path} --steps {2 * r.steps}")
+        lines.append(f"train on     ganvas resume {run.directory.typed} --steps {2 * r.steps}")
     if steps:
-        lines.append(f"sample       ganvas sample {run.path} --count 64 --out samples.png")
+        lines.append(f"sample       ganvas sample {run.directory.typed} --count 64 --out samples.png")
     return lines

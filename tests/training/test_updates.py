@@ -15,6 +15,7 @@ RULES = ["simultaneous", "alternating", "alternating_mixed", "alternating_separa
 TERMS = {
     *("discriminator_loss", "discriminator_loss_real", "discriminator_loss_fake", "generator_loss"),
     *("real_probability", "fake_probability", "real_accuracy", "fake_accuracy"),
+    "discriminator_accuracy",
 }
 
 

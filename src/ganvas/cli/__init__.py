@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 
 from ganvas.cli.parser import build_parser
-from ganvas.errors import GanvasError
+from ganvas.errors import GanvasError, UserError
 
 __all__ = ["main"]
 
@@ -20,10 +21,11 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if words is None else words)
     try:
-        arguments = build_parser().parse_args(words)
+        arguments = parse(words)
         arguments.words = words
         from ganvas.cli import commands
 
+        commands.run_own_code(arguments)
         getattr(commands, arguments.call)(arguments)
         sys.stdout.flush()
     except GanvasError as error:
@@ -47,6 +49,21 @@ def main(words: Sequence[str] | None = None) -> int:
             1,
         )
     return 0
+
+
+def parse(words: Sequence[str]) -> Namespace:
+    """Read the words of a command line.
+
+    Raises:
+        UserError: words that no command knows.
+    """
+    arguments, left = build_parser().parse_known_args(words)
+    if left and getattr(arguments, "call", "") == "critique" and not any(w.startswith("-") for w in left):
+        arguments.images += left  # argparse gives no more pictures to a list once an option came between
+    elif left:
+        name = words[0] if words else ""
+        raise UserError(f"unknown: {' '.join(left)} (see 'ganvas {name} --help')")
+    return arguments
 
 
 def _fail(message: str, code: int) -> int:

@@ -10,6 +10,14 @@ from pathlib import Path
 from ganvas.errors import UserError
 
 
+def run_own_code(a: Namespace) -> None:
+    """Make the user's own networks known before a run that uses them is opened."""
+    if getattr(a, "code", None):
+        from ganvas import recipes as known
+
+        known.find(a.code)
+
+
 def train(a: Namespace) -> None:
     """`ganvas train`."""
     from ganvas import launch

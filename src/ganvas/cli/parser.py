@@ -61,6 +61,10 @@ def _command(commands: Any, name: str, help_: str, call: str | None = None) -> P
 
 def _run_argument(parser: Parser) -> None:
     parser.add_argument("run", metavar="RUN", help="run directory, as 'ganvas train' made it")
+    parser.add_argument(
+        "--code", metavar="FILE",
+        help="the .py recipe or module whose own networks the run uses; it is run before RUN is opened",
+    )  # fmt: skip
 
 
 def _seed_argument(parser: Parser, help_: str) -> None:

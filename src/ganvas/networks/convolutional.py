@@ -7,9 +7,9 @@ down (28 -> 14 -> 7, 30 -> 15 -> 8), and the generator walks them backwards.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from ganvas.networks.spec import (
     BatchNorm,
@@ -19,6 +19,7 @@ from ganvas.networks.spec import (
     Rate,
     Slope,
     Values,
+    Width,
     Widths,
 )
 
@@ -26,12 +27,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+Side = Annotated[int, Field(ge=1, le=256)]
+
+
 class Convolution(Values):
     """One strided convolution, padded as TensorFlow's "same"."""
 
-    channels: PositiveInt
-    kernel: PositiveInt
-    stride: PositiveInt = 1
+    channels: Width
+    kernel: Side
+    stride: Side = 1
 
     @model_validator(mode="after")
     def _covers_its_stride(self) -> Self:
@@ -43,8 +47,8 @@ class Convolution(Values):
 class ToImage(Values):
     """The layer that ends in the image's channels: transposed, or a plain convolution of stride 1."""
 
-    kernel: PositiveInt
-    stride: PositiveInt = 1
+    kernel: Side
+    stride: Side = 1
     transposed: bool = True
 
     @model_validator(mode="after")
@@ -65,7 +69,7 @@ class ConvolutionalGenerator(GeneratorSpec):
 
     kind: Literal["convolutional"] = "convolutional"
     hidden: Widths = ()
-    base: PositiveInt = 256
+    base: Width = 256
     layers: tuple[Convolution, ...] = ()
     to_image: ToImage
     slope: Slope = 0.2

@@ -16,7 +16,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
-    PositiveInt,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
 ImageShape = tuple[int, int, int]  # channels, height, width
 Slope = Annotated[float, Field(ge=0, le=1, description="leaky ReLU's slope below 0; 0 is ReLU")]
 Rate = Annotated[float, Field(ge=0, lt=1, description="share of activations dropped")]
-Widths = tuple[PositiveInt, ...]
+Width = Annotated[int, Field(ge=1, le=2**20)]
+Widths = tuple[Width, ...]
 
 
 class Values(BaseModel):

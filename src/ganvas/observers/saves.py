@@ -45,7 +45,7 @@ class Checkpoints:
         folder = self.directory.checkpoints
         checkpoint.save(folder, state, self.recipe)
         self.saved = state.step
-        checkpoint.prune(folder, self.recipe.checkpoints_newest, self.keep_every)
+        checkpoint.prune(folder, self.recipe.checkpoints_newest, self.keep_every, state.step)
 
 
 @torch.no_grad()

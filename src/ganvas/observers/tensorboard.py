@@ -40,19 +40,23 @@ class TensorBoard:
             raise UserError(MISSING)
         from torch.utils.tensorboard import SummaryWriter
 
+        self._folder = str(folder)
+
         with storage_errors(str(folder)):
             # Events after `purge_step` come from a process that was killed: TensorBoard hides them.
             self._writer = SummaryWriter(str(folder), purge_step=purge_step)
 
     def __call__(self, reading: Reading) -> None:
         """Write the terms of a step under the name of the player they belong to."""
-        for name, value in reading.values.items():
-            self._writer.add_scalar(_tag(name), value, reading.step)
-        self._writer.add_scalar("speed/images_per_second", reading.images_per_second, reading.step)
+        with storage_errors(self._folder):
+            for name, value in reading.values.items():
+                self._writer.add_scalar(_tag(name), value, reading.step)
+            self._writer.add_scalar("speed/images_per_second", reading.images_per_second, reading.step)
 
     def grid(self, step: int, sheet: Pixels) -> None:
         """Write a sample grid, uint8 [C, H, W]."""
-        self._writer.add_image("samples", sheet, step)
+        with storage_errors(self._folder):
+            self._writer.add_image("samples", sheet, step)
 
     def describe(self, recipe: Recipe, state: TrainState) -> None:
         """Write the recipe's values and the graph from z through both networks."""
@@ -73,7 +77,8 @@ class TensorBoard:
 
     def close(self) -> None:
         """Flush what is pending."""
-        self._writer.close()
+        with storage_errors(self._folder):
+            self._writer.close()
 
 
 def _tag(name: str) -> str:

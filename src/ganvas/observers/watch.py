@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ganvas.animate import animate
 from ganvas.data.imageset import ImageSet
+from ganvas.errors import RunError
 from ganvas.observers.display import Display
 from ganvas.observers.grids import Grids
 from ganvas.observers.metrics_log import MetricsLog, cut_after
@@ -93,12 +94,14 @@ class Watch:
         """Write the animation and say where the pictures are."""
         frames = self._directory.sample_files()
         thin = self._record.recipe.animation == "thinned"
-        count = animate(frames, self._directory.animation, thin=thin)
-        path = self._directory.path
         self._shown.say(f"done: step {self._state.step}")
         self._shown.say(f"  last grid   {frames[-1]}")
-        self._shown.say(f"  animation   {self._directory.animation} ({count} frames)")
-        self._shown.say(f"  sample it   ganvas sample {path} --count 64 --out samples.png")
+        try:
+            count = animate(frames, self._directory.animation, thin=thin)
+            self._shown.say(f"  animation   {self._directory.animation} ({count} frames)")
+        except RunError as error:  # a grid was damaged; what was trained is whole
+            self._shown.say(f"note: no animation: {error}")
+        self._shown.say(f"  sample it   ganvas sample {self._directory.typed} --count 64 --out samples.png")
 
     def _due(self, span: Span) -> Callable[[int], bool]:
         """Whether a step is a multiple of `span`, or the last one."""

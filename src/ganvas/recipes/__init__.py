@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -43,7 +44,7 @@ def find(name: str | Path) -> Recipe:
         return _from_json(path)
     if path.suffix == ".py":
         return _from_file(path)
-    if "." in text or ":" in text:
+    if "." in text or ":" in text or Path(f"{text}.py").is_file():
         return _from_module(text)
     raise RecipeError(
         f"unknown recipe {text!r}; {nearest(text, NAMES)} ('ganvas recipes' lists them; a recipe of "
@@ -56,7 +57,7 @@ def _from_json(path: Path) -> Recipe:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"cannot read recipe {path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path} is not JSON ({error}); 'ganvas recipes show mlp' shows one") from None
     return read_recipe(values)
 
@@ -70,23 +71,29 @@ def _from_file(path: Path) -> Recipe:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # the user's own code may fail in any way
+    except (Exception, SystemExit) as error:  # the user's own code may fail in any way
         raise RecipeError(f"recipe file {path} failed: {_in_one_line(error)}") from None
     return _expect_recipe(getattr(module, "recipe", None), f"{path} to set `recipe`")
 
 
 def _from_module(text: str) -> Recipe:
     name, _, attribute = text.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:  # a program started by its name does not look where it stands
+        sys.path.append(here)
     try:
         module = importlib.import_module(name)
-    except Exception as error:  # no such module, no module's name ("./x"), or its own code fails
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # no such module, no module's name ("./x"), or its own code fails
         reason = _in_one_line(error)
         raise RecipeError(f"cannot import recipe {text!r}: {reason}; {nearest(text, NAMES)}") from None
     attribute = attribute or "recipe"
     return _expect_recipe(getattr(module, attribute, None), f"module {name} to set `{attribute}`")
 
 
-def _in_one_line(error: Exception) -> str:
+def _in_one_line(error: BaseException) -> str:
     if isinstance(error, ValidationError):
         return first_finding(error)
     text = " ".join(str(error).split())

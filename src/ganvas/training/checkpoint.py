@@ -8,6 +8,7 @@ reads.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ganvas.errors import RunError
+from ganvas.errors import NewerFormatError, RunError
 from ganvas.files import storage_errors, sync_folder, write_through
 from ganvas.networks import ImageShape
 from ganvas.recipe import Recipe, read_recipe
@@ -40,7 +41,8 @@ def steps_saved(checkpoints: Path) -> list[int]:
     """Steps that have a checkpoint, oldest first."""
     if not checkpoints.is_dir():
         return []
-    return sorted(int(p.name) for p in checkpoints.iterdir() if p.name.isdecimal() and p.is_dir())
+    found = (p for p in checkpoints.iterdir() if p.name.isascii() and p.name.isdecimal() and p.is_dir())
+    return sorted(int(p.name) for p in found if p == folder_of(checkpoints, int(p.name)))
 
 
 def save(checkpoints: Path, state: TrainState, recipe: Recipe) -> Path:
@@ -62,7 +64,7 @@ def save(checkpoints: Path, state: TrainState, recipe: Recipe) -> Path:
             text = json.dumps(_sealed(state, recipe, files), indent=2)
             write_through(aside / "state.json", text.encode(), durable=True)
             sync_folder(aside)
-            if final.exists():  # only a damaged one is ever saved again
+            if final.exists() or final.is_symlink():  # only a damaged one is ever saved again
                 _discard(final)
             aside.rename(final)
             sync_folder(checkpoints)
@@ -120,6 +122,8 @@ def newest_good(checkpoints: Path) -> tuple[Path, list[str]]:
         try:
             for name, digest in read_state(folder)["files"].items():
                 _checked(folder, name, digest)
+        except NewerFormatError:
+            raise
         except RunError as error:
             notes.append(f"{error}; falling back to the one before it")
             continue
@@ -129,10 +133,13 @@ def newest_good(checkpoints: Path) -> tuple[Path, list[str]]:
     raise RunError(f"no checkpoint in {checkpoints} yet: the run stopped before its first save")
 
 
-def prune(checkpoints: Path, newest: int, keep_every: int | None) -> None:
-    """Remove all but the `newest` checkpoints and those at multiples of `keep_every` steps."""
+def prune(checkpoints: Path, newest: int, keep_every: int | None, saved: int | None = None) -> None:
+    """Remove all but the `newest` checkpoints, those at multiples of `keep_every`, and `saved`.
+
+    `saved` is the step just saved: after a fallback, damaged ones of later steps may lie beside it.
+    """
     for step in steps_saved(checkpoints)[:-newest]:
-        if keep_every is None or step % keep_every:
+        if step != saved and (keep_every is None or step % keep_every):
             folder = folder_of(checkpoints, step)
             with storage_errors(f"checkpoint {folder}"):
                 _discard(folder)
@@ -142,14 +149,22 @@ def _discard(folder: Path) -> None:
     """Rename, then delete: a process killed in between leaves no half checkpoint by a good name."""
     doomed = folder.with_name(f"{_ASIDE}-{folder.name}-old")
     folder.rename(doomed)
-    shutil.rmtree(doomed)
+    _remove(doomed)
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or path.is_file():  # never what a link leads to
+        path.unlink()
+    else:
+        shutil.rmtree(path)
 
 
 def sweep(checkpoints: Path) -> None:
     """Remove what killed processes left behind."""
     if checkpoints.is_dir():
         for leftover in checkpoints.glob(f"{_ASIDE}-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                _remove(leftover)
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -161,10 +176,10 @@ def read_state(folder: Path) -> dict[str, Any]:
     try:
         values = json.loads((folder / "state.json").read_bytes())
         version = values["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(folder, f"state.json cannot be read ({error})") from None
     if not isinstance(version, int) or version > FORMAT:
-        raise RunError(
+        raise NewerFormatError(
             f"checkpoint {folder} has format {version}, this ganvas reads up to {FORMAT}: "
             f"update ganvas (pip install -U ganvas)"
         )

@@ -221,6 +221,7 @@ def _terms(
 ) -> Terms:
     """What is reported: losses, D's mean probabilities and accuracies, of the logits it learned from."""
     loss = loss_real + loss_fake
+    on_real, on_fake = (real_logits > 0).float().mean(), (fake_logits <= 0).float().mean()
     return {
         "discriminator_loss": (loss / 2 if halved else loss).detach(),
         "discriminator_loss_real": loss_real.detach(),
@@ -228,6 +229,7 @@ def _terms(
         "generator_loss": loss_g.detach(),
         "real_probability": real_logits.sigmoid().mean(),
         "fake_probability": fake_logits.sigmoid().mean(),
-        "real_accuracy": (real_logits > 0).float().mean(),
-        "fake_accuracy": (fake_logits <= 0).float().mean(),
+        "real_accuracy": on_real,
+        "fake_accuracy": on_fake,
+        "discriminator_accuracy": (on_real + on_fake) / 2,
     }
