@@ -8,6 +8,7 @@ number is compared.
 import itertools
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -99,8 +100,13 @@ class Case:
 
 
 @pytest.fixture(params=FILES, ids=lambda f: f.stem)
-def case(request):
-    golden = json.loads(request.param.read_text())
+def file(request):
+    return request.param
+
+
+def build(file):
+    """The golden networks, weights and inputs of a file."""
+    golden = json.loads(file.read_text())
     recipe = recipes.find(golden["recipe"].replace("_", "-"))
     recipe = recipe.changed({"discriminator.dropout": 0, "batch_size": golden["n_z"], "latent.size": 100})
     g, d = new_generator(recipe, SHAPE, 0), new_discriminator(recipe, SHAPE, 0)
@@ -126,6 +132,60 @@ def case(request):
     return Case(golden, recipe, state, torch.from_numpy(real).permute(0, 3, 1, 2), z, named)
 
 
+class Kinks:
+    """Finds activations that fall on the kink of a (leaky) ReLU, and puts them on its other side.
+
+    In float32 a number within rounding of 0 comes out on either side, in Keras as here, and the slope
+    jumps there: that is not a difference of the mathematics. Of half a million activations a file, about
+    one falls so close.
+    """
+
+    NEAR = 1e-5  # of the layer's root mean square
+
+    def __init__(self, case, flipped=()):
+        self.found, self._flipped, self._calls = [], dict(flipped), {}
+        for player in ("generator", "discriminator"):
+            for i, layer in enumerate(getattr(case.state, player).modules()):
+                if isinstance(layer, nn.LeakyReLU | nn.ReLU):
+                    layer.register_forward_pre_hook(partial(self._look, (player, i)))
+
+    def _look(self, name, layer, inputs):
+        (x,) = inputs
+        call = self._calls[name] = self._calls.get(name, 0) + 1
+        flat = x.detach().flatten()
+        distance = flat.abs() / flat.square().mean().sqrt()
+        for index in (distance < self.NEAR).nonzero().flatten().tolist():
+            self.found.append((float(distance[index]), (*name, call, index)))
+        nudge = torch.zeros_like(flat)
+        for (*place, index), _ in self._flipped.items():
+            if place == [*name, call]:
+                nudge[index] = -2 * flat[index]
+        return (x + nudge.view(x.shape),) if nudge.any() else None
+
+
+def holds(file, check):
+    """Run `check` on the golden case; where it fails, with the activations nearest a kink flipped."""
+    case = build(file)
+    kinks = Kinks(case)
+    try:
+        check(case)
+    except AssertionError:
+        nearest = [place for _, place in sorted(kinks.found)[:10]]
+        flips = [c for n in (1, 2) for c in itertools.combinations(nearest, n)]
+        if not any(passes_with(file, check, flipped) for flipped in flips):
+            raise
+
+
+def passes_with(file, check, flipped):
+    case = build(file)
+    Kinks(case, dict.fromkeys(flipped))
+    try:
+        check(case)
+    except AssertionError:
+        return False
+    return True
+
+
 def assert_same(ours, summary, tolerance, scale=None):
     """Norm, sum and first entries agree to `tolerance` of the tensor's norm (or of `scale`)."""
     a = np.asarray(ours, np.float64)
@@ -136,19 +196,22 @@ def assert_same(ours, summary, tolerance, scale=None):
     assert np.abs(a.ravel()[:6] - summary["head"]).max() <= allowed
 
 
-def test_forward_passes_in_inference_mode_equal_keras_to_1e_5(case):
-    forward, g, d = case.golden["forward"], case.state.generator, case.state.discriminator
-    g.eval(), d.eval()
-    with torch.no_grad():
-        fake, real_logits = g(case.z), d(case.real)
-        fake_logits = d(fake)
-    assert_same(fake.permute(0, 2, 3, 1).numpy(), forward["generator"], 1e-5)
-    np.testing.assert_allclose(fake[0, 0], forward["generator_image0"], atol=1e-5)
-    outputs = (real_logits, fake_logits)
-    if "dcgan" not in case.golden["recipe"]:  # these two discriminators end in a sigmoid in Keras
-        outputs = tuple(logits.sigmoid() for logits in outputs)
-    np.testing.assert_allclose(outputs[0], forward["discriminator_real_all"], atol=1e-5)
-    np.testing.assert_allclose(outputs[1], forward["discriminator_fake_all"], atol=1e-5)
+def test_forward_passes_in_inference_mode_equal_keras_to_1e_5(file):
+    def check(case):
+        forward, g, d = case.golden["forward"], case.state.generator, case.state.discriminator
+        g.eval(), d.eval()
+        with torch.no_grad():
+            fake, real_logits = g(case.z), d(case.real)
+            fake_logits = d(fake)
+        assert_same(fake.permute(0, 2, 3, 1).numpy(), forward["generator"], 1e-5)
+        np.testing.assert_allclose(fake[0, 0], forward["generator_image0"], atol=1e-5)
+        outputs = (real_logits, fake_logits)
+        if "dcgan" not in case.golden["recipe"]:  # these two discriminators end in a sigmoid in Keras
+            outputs = tuple(logits.sigmoid() for logits in outputs)
+        np.testing.assert_allclose(outputs[0], forward["discriminator_real_all"], atol=1e-5)
+        np.testing.assert_allclose(outputs[1], forward["discriminator_fake_all"], atol=1e-5)
+
+    holds(file, check)
 
 
 def expected_losses(golden):
@@ -174,19 +237,25 @@ def expected_losses(golden):
     return {ours: losses[theirs] for theirs, ours in names.items()}
 
 
-def test_losses_of_a_training_step_equal_keras_to_1e_5(case):
-    terms, _ = case.gradients(updates.find(case.recipe))
-    for name, value in expected_losses(case.golden).items():
-        assert terms[name].item() == pytest.approx(value, rel=1e-5, abs=1e-5), name
+def test_losses_of_a_training_step_equal_keras_to_1e_5(file):
+    def check(case):
+        terms, _ = case.gradients(updates.find(case.recipe))
+        for name, value in expected_losses(case.golden).items():
+            assert terms[name].item() == pytest.approx(value, rel=1e-5, abs=1e-5), name
+
+    holds(file, check)
 
 
-def test_generator_loss_before_any_update_equals_keras_to_1e_5(case):
-    losses = case.golden["losses"]
-    value = losses.get("generator_before_update", losses.get("generator"))
-    with torch.no_grad():
-        logits = case.state.discriminator(case.state.generator(case.z))
-    loss = objectives.find(case.recipe.objective).generator(logits).mean()
-    assert loss.item() == pytest.approx(value, rel=1e-5, abs=1e-5)
+def test_generator_loss_before_any_update_equals_keras_to_1e_5(file):
+    def check(case):
+        losses = case.golden["losses"]
+        value = losses.get("generator_before_update", losses.get("generator"))
+        with torch.no_grad():
+            logits = case.state.discriminator(case.state.generator(case.z))
+        loss = objectives.find(case.recipe.objective).generator(logits).mean()
+        assert loss.item() == pytest.approx(value, rel=1e-5, abs=1e-5)
+
+    holds(file, check)
 
 
 def cancelled(network):
@@ -210,37 +279,46 @@ def check_gradients(case, player, grads):
         assert_same(to_keras(grads[id(tensor)], order), summary, 1e-4, scale)
 
 
-def test_gradients_before_any_update_equal_keras_to_1e_4_of_their_norm(case):
-    g, d = case.state.generator, case.state.discriminator
-    objective = objectives.find(case.recipe.objective)
-    loss = objective.generator(d(g(case.z))).mean()
-    weights = list(g.parameters())
-    grads = torch.autograd.grad(loss, weights)
-    check_gradients(case, "generator", dict(zip(map(id, weights), grads, strict=True)))
+def test_gradients_before_any_update_equal_keras_to_1e_4_of_their_norm(file):
+    def check(case):
+        g, d = case.state.generator, case.state.discriminator
+        objective = objectives.find(case.recipe.objective)
+        loss = objective.generator(d(g(case.z))).mean()
+        weights = list(g.parameters())
+        grads = torch.autograd.grad(loss, weights)
+        check_gradients(case, "generator", dict(zip(map(id, weights), grads, strict=True)))
+
+    holds(file, check)
 
 
-def test_discriminator_gradients_of_the_step_equal_keras_to_1e_4_of_their_norm(case):
-    _, seen = case.gradients(updates.find(case.recipe))
-    first = next(grads for player, grads in seen if player == "discriminator")
-    check_gradients(case, "discriminator", first)
+def test_discriminator_gradients_of_the_step_equal_keras_to_1e_4_of_their_norm(file):
+    def check(case):
+        _, seen = case.gradients(updates.find(case.recipe))
+        first = next(grads for player, grads in seen if player == "discriminator")
+        check_gradients(case, "discriminator", first)
+
+    holds(file, check)
 
 
-def test_every_weight_after_one_training_step_equals_keras_to_1e_4_of_its_norm(case):
-    case.gradients(updates.find(case.recipe))
-    for player in ("generator", "discriminator"):
-        zero = cancelled(getattr(case.state, player))
-        spec = getattr(case.recipe, f"{player}_optimizer")
-        after = case.golden["after"][player]
-        for (tensor, order), summary in zip(case.slots[player], after, strict=True):
-            if summary is None:  # moving statistics that Keras's step did not record
-                continue
-            a = to_keras(tensor, order)
-            if id(tensor) in zero:
-                # Adam turns rounding noise into a step of up to the learning rate, of either sign.
-                head = np.abs(a.ravel()[:6] - summary["head"]).max()
-                assert head <= 2 * spec.learning_rate * 1.0001
-                continue
-            assert_same(a, summary, 1e-4)
+def test_every_weight_after_one_training_step_equals_keras_to_1e_4_of_its_norm(file):
+    def check(case):
+        case.gradients(updates.find(case.recipe))
+        for player in ("generator", "discriminator"):
+            zero = cancelled(getattr(case.state, player))
+            spec = getattr(case.recipe, f"{player}_optimizer")
+            after = case.golden["after"][player]
+            for (tensor, order), summary in zip(case.slots[player], after, strict=True):
+                if summary is None:  # moving statistics that Keras's step did not record
+                    continue
+                a = to_keras(tensor, order)
+                if id(tensor) in zero:
+                    # Adam turns rounding noise into a step of up to the learning rate, of either sign.
+                    head = np.abs(a.ravel()[:6] - summary["head"]).max()
+                    assert head <= 2 * spec.learning_rate * 1.0001
+                    continue
+                assert_same(a, summary, 1e-4)
+
+    holds(file, check)
 
 
 def test_the_fifth_recipe_differs_from_the_first_only_by_its_data_and_schedule():
