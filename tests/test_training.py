@@ -79,6 +79,11 @@ def test_the_keras_recipe_saves_generators_with_their_epoch_and_a_verdict(tmp_pa
     assert [p.name for p in sorted(run.directory.generators.iterdir())] == [
         "epoch-0001.safetensors", "epoch-0002.safetensors"
     ]  # fmt: skip
+    early, last = run.sample(3, epoch=1), run.sample(3, epoch=2)
+    assert (early != last).any()
+    assert (last == run.sample(3)).all()
+    with pytest.raises(RunError, match="no generator of epoch 7; there are: 1, 2"):
+        run.generator(epoch=7)
     verdicts = [line for line in run.metrics() if "verdict_real" in line]
     assert [line["step"] for line in verdicts] == [4, 8]
     assert all(0 <= line["verdict_fake"] <= 1 for line in verdicts)

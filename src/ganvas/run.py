@@ -61,16 +61,19 @@ class Run:
         steps = checkpoint.steps_saved(self.directory.checkpoints)
         return steps[-1] if steps else 0
 
-    def generator(self, *, step: int | None = None, ema: bool = True) -> nn.Module:
+    def generator(self, *, step: int | None = None, epoch: int | None = None, ema: bool = True) -> nn.Module:
         """The trained generator, in inference mode: z float32 [N, Z] -> images in the pixel range.
 
         Args:
             step: a checkpoint's step; the newest whole one where None.
+            epoch: a generator that the recipe saved by epoch, instead of a checkpoint's.
             ema: the averaged generator, where the run has one.
 
         Raises:
             RunError: no such checkpoint, or it is damaged.
         """
+        if epoch is not None:
+            return self._generator_of_epoch(epoch)
         name = "generator_ema" if ema and self.recipe.ema is not None else "generator"
         return self._network(name, step)
 
@@ -82,20 +85,29 @@ class Run:
         """The lines of `metrics.jsonl`."""
         return self.directory.metric_lines()
 
-    def sample(self, count: int, *, seed: int = 0, step: int | None = None, ema: bool = True) -> Images:
+    def sample(
+        self,
+        count: int,
+        *,
+        seed: int = 0,
+        step: int | None = None,
+        epoch: int | None = None,
+        ema: bool = True,
+    ) -> Images:
         """`count` images, uint8 [count, C, H, W]; in a notebook they show themselves as a grid.
 
         Args:
             count: how many.
             seed: where z comes from; the same seed gives the same pictures.
             step: a checkpoint's step; the newest where None.
+            epoch: a generator that the recipe saved by epoch, instead.
             ema: the averaged generator, where the run has one.
         """
         if count < 1:
             raise UserError(f"--count {count}: expected 1 or more")
         _check_seed(seed)
         self._require_memory(count)
-        network = self.generator(step=step, ema=ema)
+        network = self.generator(step=step, epoch=epoch, ema=ema)
         return Images.of(sampling.sample(network, self.recipe, count, seed))
 
     def interpolate(self, *, rows: int = 5, columns: int = 10, seed: int = 0, ema: bool = True) -> Images:
@@ -162,6 +174,19 @@ class Run:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self._networks[key] = network.eval()
         return self._networks[key]
+
+    def _generator_of_epoch(self, epoch: int) -> nn.Module:
+        file = self.directory.generator_file(epoch)
+        if not file.exists():
+            found = sorted(self.directory.generators.glob("epoch-*.safetensors"))
+            known = ", ".join(p.stem.removeprefix("epoch-").lstrip("0") or "0" for p in found) or "none"
+            raise RunError(
+                f"{self.path} has no generator of epoch {epoch}; there are: {known} (recipes save them "
+                f"where generator_every says so)"
+            )
+        network = build_generator(self.recipe, self.record.data.image_shape)
+        checkpoint.load_file(file, network)
+        return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
 
     def _require_memory(self, count: int) -> None:
         """Refuse more images than fit: z, the pixels, and the file they become."""

@@ -127,6 +127,10 @@ class RunDirectory:
         """Folder of generators saved by epoch."""
         return self.path / "generators"
 
+    def generator_file(self, epoch: int) -> Path:
+        """The generator of `epoch`."""
+        return self.generators / f"epoch-{epoch:04d}.safetensors"
+
     @property
     def tensorboard(self) -> Path:
         """Folder of TensorBoard's event files."""

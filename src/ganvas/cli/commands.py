@@ -78,7 +78,7 @@ def sample(a: Namespace) -> None:
     from ganvas.run import Run
 
     run = Run.open(a.run)
-    images = run.sample(a.count, seed=a.seed, step=a.step, ema=a.ema)
+    images = run.sample(a.count, seed=a.seed, step=a.step, epoch=a.epoch, ema=a.ema)
     _say(run.notes)
     out = images.save(a.out or run.path / "sample.png")
     print(f"{len(images)} images of {_size(images.shape)} in {out}")

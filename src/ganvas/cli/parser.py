@@ -162,6 +162,9 @@ def _sample(commands: Any) -> None:
     )  # fmt: skip
     _seed_argument(parser, "the same seed gives the same pictures")
     parser.add_argument("--step", type=int, metavar="N", help="the checkpoint of step N, not the newest")
+    parser.add_argument(
+        "--epoch", type=int, metavar="N", help="the generator saved at epoch N, where the recipe saves them"
+    )
     _ema_argument(parser)
 
 

@@ -75,5 +75,5 @@ class Generators:
             return
         weights = progress.state.best_generator().state_dict()
         tensors = {name: t.detach().cpu().contiguous() for name, t in weights.items()}
-        name = f"epoch-{self.epoch_of(progress.step):04d}.safetensors"
-        write_bytes(self.directory.generators / name, safetensors.torch.save(tensors))
+        file = self.directory.generator_file(self.epoch_of(progress.step))
+        write_bytes(file, safetensors.torch.save(tensors))

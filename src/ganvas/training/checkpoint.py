@@ -110,6 +110,21 @@ def load_network(folder: Path, name: str, network: nn.Module) -> None:
     _restore(network, _read_tensors(folder, file, read_state(folder)["files"]), folder)
 
 
+def load_file(file: Path, network: nn.Module) -> None:
+    """Fill a network from one safetensors file, as `observers.saves.Generators` writes them.
+
+    Raises:
+        RunError: no such file, damaged, or of another network.
+    """
+    try:
+        tensors = safetensors.torch.load(file.read_bytes())
+    except OSError as error:
+        raise RunError(f"cannot read {file}: {error.strerror}") from None
+    except safetensors.SafetensorError as error:
+        raise RunError(f"{file} is damaged: no safetensors file ({error})") from None
+    _restore(network, tensors, file)
+
+
 def newest_good(checkpoints: Path) -> tuple[Path, list[str]]:
     """The newest checkpoint whose every file is whole, and one line for each newer one that is not.
 
@@ -251,12 +266,12 @@ def _read_tensors(folder: Path, name: str, files: dict[str, Any]) -> dict[str, T
         raise _damaged(folder, f"{name} is no safetensors file ({error})") from None
 
 
-def _restore(network: nn.Module, tensors: dict[str, Tensor], folder: Path) -> None:
+def _restore(network: nn.Module, tensors: dict[str, Tensor], where: Path) -> None:
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         first = str(error).splitlines()[-1].strip()
-        raise _damaged(folder, f"it does not fit the recipe's network ({first})") from None
+        raise RunError(f"{where} is damaged: it does not fit the recipe's network ({first})") from None
 
 
 def _damaged(folder: Path, how: str) -> RunError:
