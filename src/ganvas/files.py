@@ -92,7 +92,7 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = False) -> None:
 
 def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
     """Write `value` as indented JSON, atomically; see `write_bytes`."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, indent=2, allow_nan=False)  # in ASCII: any name can be written
     write_bytes(path, text.encode() + b"\n", durable=durable)
 
 

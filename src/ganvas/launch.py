@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 import ganvas
-from ganvas import devices, recipes, session
+from ganvas import devices, memory, recipes, session
 from ganvas.data import NAMES, ImageSet, load
 from ganvas.data.batches import Batches
 from ganvas.errors import RunError, UserError
@@ -24,8 +24,6 @@ from ganvas.rundir import DataRecord, RunDirectory, RunRecord
 from ganvas.session import Session
 from ganvas.training import checkpoint, updates
 from ganvas.training.state import TrainState, new_state
-
-MEMORY_SHARE = 0.25
 
 
 def train(
@@ -42,7 +40,7 @@ def train(
     split: str | None = None,
     size: int | None = None,
     fit: str | None = None,
-    memory_share: float = MEMORY_SHARE,
+    memory_share: float = memory.SHARE,
     tensorboard: bool | None = None,
     overwrite: bool = False,
     quiet: bool = False,
@@ -117,7 +115,7 @@ def resume(
     epochs: int | None = None,
     steps: int | None = None,
     data: str | Path | None = None,
-    memory_share: float = MEMORY_SHARE,
+    memory_share: float = memory.SHARE,
     device: str = "auto",
     tensorboard: bool | None = None,
     quiet: bool = False,

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from ganvas.errors import MachineError
 
+# A data set larger than this share of the free memory is memory-mapped, unless another is asked for.
+SHARE = 0.25
+
 # Where nothing can be learned, a small laptop is assumed.
 _ASSUMED_BYTES = 2 * 2**30
 

@@ -6,7 +6,7 @@ import argparse
 import difflib
 from typing import Any, NoReturn
 
-from ganvas import __version__
+from ganvas import __version__, memory
 from ganvas.errors import UserError
 
 EXAMPLES = """\
@@ -106,8 +106,8 @@ def _data_arguments(parser: Parser) -> None:
 
 def _memory_argument(parser: Parser) -> None:
     parser.add_argument(
-        "--memory-share", type=float, default=0.25, metavar="SHARE",
-        help="memory-map a data set larger than this share of the free memory (default 0.25)",
+        "--memory-share", type=float, default=memory.SHARE, metavar="SHARE",
+        help="memory-map a data set larger than this share of the free memory (default %(default)s)",
     )  # fmt: skip
 
 

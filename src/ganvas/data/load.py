@@ -16,6 +16,7 @@ from ganvas.data.own import read_own
 from ganvas.data.places import Place, cache_place, places
 from ganvas.data.stream import ImageStream
 from ganvas.errors import DataError, DownloadError, StorageError, nearest
+from ganvas.memory import SHARE
 
 SPLITS = ("train", "test", "all")
 _BUNDLED_FILE = Path(__file__).parent / "bundled" / "mnist_5k.npz"
@@ -27,7 +28,7 @@ def load(
     split: str = "train",
     size: int | None = None,
     fit: str | None = None,
-    memory_share: float = 0.25,
+    memory_share: float = SHARE,
     allow_download: bool = True,
 ) -> ImageSet:
     """A set of images by its name in the catalogue, or from a path.
