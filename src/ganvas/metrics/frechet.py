@@ -1,0 +1,179 @@
+"""The Fréchet distance of two sets of features, each taken for a Gaussian: FID, and FID at infinite N.
+
+Source: Heusel et al. 2017, arXiv 1706.08500, equation 6 (there of Inception's features, here of whatever
+network's); Chong and Forsyth 2020, arXiv 1911.07023, for infinite N. Everything is computed in float64.
+
+FID is biased upwards, by about D²/4N + D/N for each of two samples of one Gaussian in D dimensions: never
+compare across N or networks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganvas.metrics import checks
+from ganvas.metrics.estimate import Estimate
+
+CHUNK = 8192  # samples at a time in float64: 8 MB of 128 features
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What FID keeps of a set of features.
+
+    Attributes:
+        mean: float64 [D].
+        covariance: float64 [D, D], the sum of squares divided by N - 1.
+        count: N.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    count: int
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Sums over a set of samples, less a common centre: those of a union are the sums of the parts'."""
+
+    count: int
+    first: Tensor  # float64 [D]
+    second: Tensor  # float64 [D, D]
+
+    def minus(self, other: _Sums) -> _Sums:
+        return _Sums(self.count - other.count, self.first - other.first, self.second - other.second)
+
+    def moments(self, centre: Tensor) -> Moments:
+        mean = self.first / self.count
+        covariance = (self.second - torch.outer(self.first, mean)) / (self.count - 1)
+        return Moments(centre + mean, covariance, self.count)
+
+
+def moments(features: Tensor) -> Moments:
+    """Mean and covariance of features float32 [N, D], N >= 2, read in chunks.
+
+    Raises:
+        DataError: not features, fewer than 2, or not finite.
+    """
+    found = checks.features(features, "features")
+    centre = _mean(found)
+    return _sums(found, centre).moments(centre)
+
+
+def frechet_distance(a: Moments, b: Moments) -> float:
+    """|m_a - m_b|² + tr(C_a + C_b - 2 (C_a C_b)^½) of two Gaussians, at least 0.
+
+    The trace of (C_a C_b)^½ is that of (C_a^½ C_b C_a^½)^½, which is symmetric, so that eigenvalues are
+    real and no complex root has to be cut off.
+
+    Raises:
+        DataError: moments of different numbers of features.
+    """
+    checks.same_width(len(a.mean), len(b.mean), "a and b")
+    return _distance(a, b, _root(a.covariance))
+
+
+def fid(fake: Tensor, real: Tensor | Moments, *, groups: int = 20) -> Estimate:
+    """The Fréchet distance of fakes to reals, both float32 [N, D], or the reals as moments.
+
+    The spread is the delete-group jackknife over the fakes: one group of `groups` is left out in turn, and
+    spread² = (g - 1)/g Σ (FID without group i - their mean)². It says how FID moves with other fakes of the
+    same generator; the reals are held fixed. Not the bootstrap: its samples hold duplicates, which are fewer
+    distinct fakes, and FID's bias grows as those get fewer: all its values would lie above FID itself.
+    Close to 0, where FID is a square, the jackknife says up to twice too much; elsewhere it is right.
+    With fewer than 4 fakes there is nothing to leave out, and the spread is NaN.
+
+    Raises:
+        DataError: not features, fewer than 2, not finite, or of different networks.
+        UserError: fewer than 2 groups.
+    """
+    checks.whole(groups, "groups", at_least=2)
+    found = checks.features(fake, "fake")
+    distance = _distance_to(real, found.shape[1])
+    centre = _mean(found)
+    total = _sums(found, centre)
+    value = distance(total.moments(centre))
+    groups = min(groups, len(found) // 2)  # at least 2 fakes a group, or none remain when 2 groups lose one
+    if groups < 2:
+        return Estimate(value, math.nan)
+    # Every g-th fake, not every stretch of N/g: fakes come sorted by class from some generators, and to leave
+    # out a class is not to leave out a random share.
+    parts = (_sums(found[i::groups], centre) for i in range(groups))
+    without = torch.tensor(
+        [distance(total.minus(part).moments(centre)) for part in parts], dtype=torch.float64
+    )
+    spread = ((groups - 1) * without.var(correction=0)).sqrt()
+    return Estimate(value, spread.item())
+
+
+def fid_infinity(fake: Tensor, real: Tensor | Moments, *, points: int = 10, seed: int = 0) -> float:
+    """FID as the number of fakes grows without end: the line through FID at N, N/2 ... N/points, at 1/N = 0.
+
+    Chong and Forsyth 2020, section 3: FID_N is near FID_∞ + slope/N. FID at N/i is the mean over i disjoint
+    parts of the fakes in random order, so that every point uses all fakes. The line bends where a part has
+    few more samples than features; points with fewer than two samples a feature are left out, down to the
+    two points N and N/2. What bias comes of few reals remains; the result may fall below 0.
+
+    Raises:
+        DataError: not features, fewer than 4 fakes, not finite, or of different networks.
+        UserError: fewer than 2 points.
+    """
+    checks.whole(points, "points", at_least=2)
+    found = checks.features(fake, "fake", at_least=4)
+    count, width = found.shape
+    distance = _distance_to(real, width)
+    points = max(2, min(points, count // (2 * width)))
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).to(found.device)
+    centre = _mean(found)
+    means = []
+    for parts in range(1, points + 1):
+        sums = (_sums(found[part], centre) for part in order.tensor_split(parts))
+        means.append(sum(distance(s.moments(centre)) for s in sums) / parts)
+    inverse = torch.arange(1, points + 1, dtype=torch.float64)  # 1/N in units of 1/count
+    y = torch.tensor(means, dtype=torch.float64)
+    slope = ((inverse - inverse.mean()) * (y - y.mean())).sum() / (inverse - inverse.mean()).square().sum()
+    return float(y.mean() - slope * inverse.mean())
+
+
+def _distance_to(real: Tensor | Moments, width: int) -> Callable[[Moments], float]:
+    """The distance to the reals, whose covariance's root is taken once."""
+    target = real if isinstance(real, Moments) else moments(checks.features(real, "real"))
+    checks.same_width(width, len(target.mean), "fake and real")
+    root = _root(target.covariance)
+    return lambda others: _distance(target, others, root)
+
+
+def _distance(a: Moments, b: Moments, root: Tensor) -> float:
+    """As `frechet_distance`, with `root` that of a's covariance."""
+    product = root @ b.covariance @ root
+    # Rounding leaves the smallest eigenvalues of a singular product a little below 0.
+    mixed = torch.linalg.eigvalsh((product + product.T) / 2).clamp(min=0).sqrt().sum()
+    apart = (a.mean - b.mean).square().sum()
+    return max(0.0, float(apart + a.covariance.trace() + b.covariance.trace() - 2 * mixed))
+
+
+def _root(covariance: Tensor) -> Tensor:
+    """The symmetric root of a covariance [D, D]."""
+    values, vectors = torch.linalg.eigh(covariance)
+    root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    return root
+
+
+def _mean(features: Tensor) -> Tensor:
+    return features.sum(dim=0, dtype=torch.float64) / len(features)
+
+
+def _sums(features: Tensor, centre: Tensor) -> _Sums:
+    """Sums in chunks; less the centre, for sums of raw squares would cancel where means are large."""
+    width = features.shape[1]
+    first, second = centre.new_zeros(width), centre.new_zeros(width, width)
+    for chunk in features.split(CHUNK):
+        x = chunk.double() - centre
+        first += x.sum(dim=0)
+        second.addmm_(x.T, x)
+    return _Sums(len(features), first, second)

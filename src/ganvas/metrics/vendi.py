@@ -1,0 +1,43 @@
+"""The effective number of different samples in a set.
+
+Source: Friedman and Dieng 2023, arXiv 2210.02410, definition 3.1, with the cosine of features as similarity.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ganvas.metrics import checks
+
+
+def vendi_score(features: Tensor, *, size: int | None = None) -> float:
+    """exp(-Σ λ log λ) over the eigenvalues λ of K/N, K the cosines of features float32 [N, D].
+
+    1 where all samples point the same way, N where all are orthogonal; never above D + 1, and growing with
+    N: compare sets of equal N. K/N [N, N] has the eigenvalues of the Gram matrix of the scaled features,
+    [D, D], besides zeros; that is what is computed, in float64.
+
+    A sample whose features are all 0 has no direction; such samples count as like each other only.
+
+    Args:
+        features: float32 [N, D].
+        size: use the first `size` samples, 1 to N; None for all.
+
+    Raises:
+        DataError: not features, none, not finite.
+        UserError: size out of range.
+    """
+    found = checks.features(features, "features", at_least=1)
+    if size is not None:
+        checks.whole(size, "size", at_least=1, at_most=len(found))
+        found = found[:size]
+    gram = torch.zeros(found.shape[1] + 1, found.shape[1] + 1, dtype=torch.float64, device=found.device)
+    for chunk in found.split(8192):
+        x = chunk.double()
+        lengths = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+        nowhere = lengths == 0
+        x = torch.cat([x / lengths.masked_fill(nowhere, 1), nowhere.double()], dim=1)
+        gram.addmm_(x.T, x)
+    shares = torch.linalg.eigvalsh(gram / len(found)).clamp(min=0)
+    return float(torch.special.entr(shares).sum().exp())
