@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import tempfile
 
 import pytest
 from hypothesis import settings
@@ -8,6 +9,9 @@ from hypothesis import settings
 # Time varies on a loaded machine, and examples are drawn the same way every time.
 settings.register_profile("ganvas", deadline=None, derandomize=True)
 settings.load_profile("ganvas")
+
+# What tests compute once is kept for them alone.
+os.environ.setdefault("GANVAS_CACHE", tempfile.mkdtemp(prefix="ganvas-tests-"))
 
 
 def pytest_collection_modifyitems(items):

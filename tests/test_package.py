@@ -8,7 +8,7 @@ import pytest
 
 import ganvas
 
-NAMES = ["GanvasError", "ImageSet", "Recipe", "Run", "load", "open", "resume", "train"]
+NAMES = ["GanvasError", "ImageSet", "Recipe", "Run", "evaluate", "load", "open", "resume", "train"]
 
 
 def run(*words):

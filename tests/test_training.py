@@ -187,7 +187,7 @@ def test_metrics_after_the_resumed_checkpoint_are_written_once(tmp_path):
 def test_no_file_of_a_run_is_a_pickle(tmp_path):
     run = tiny.train(tmp_path, "keras-cnn", steps=8, settings={"generator_every": "1 epoch"})
     suffixes = {p.suffix for p in run.path.rglob("*") if p.is_file() and p.name != ".lock"}
-    assert suffixes == {".json", ".jsonl", ".png", ".gif", ".safetensors"}
+    assert suffixes == {".json", ".jsonl", ".png", ".gif", ".html", ".safetensors"}
 
 
 def test_a_memory_mapped_set_trains_and_resumes_to_the_same_bits(tmp_path, monkeypatch):
@@ -217,7 +217,7 @@ def test_every_recipe_finds_its_own_full_data(tmp_path, recipe):
         recipe,
         out=tmp_path / "run",
         steps=1,
-        settings={**tiny.TINY[recipe], "tensorboard": False},
+        settings={**tiny.TINY[recipe], "tensorboard": False, "scores": None},
         quiet=True,
     )
     assert run.record.data.name == ("fashion-mnist" if recipe == "fashion-dcgan" else "mnist")

@@ -51,14 +51,14 @@ def data_file(folder, **how):
 def train(folder, recipe="tutorial-dcgan", *, steps=6, name="run", settings=None, **more):
     """A small finished run in `folder`."""
     data = more.pop("data", None) or data_file(folder)
-    changed = {**TINY[recipe], **(settings or {})}
+    changed = {"scores": None, **TINY[recipe], **(settings or {})}
     how = {"steps": steps, "settings": changed, "device": "cpu", "threads": 1, "quiet": True}
-    return ganvas.train(recipe, data, folder / name, **how, **more)
+    return ganvas.train(recipe, data, folder / name, **{**how, **more})
 
 
 def words(recipe, settings=None):
     """The same settings for the command line."""
-    changed = {**TINY[recipe], **(settings or {})}
+    changed = {"scores": None, **TINY[recipe], **(settings or {})}
     return ["--threads", "1", *(w for k, v in changed.items() for w in ("--set", f"{k}={json.dumps(v)}"))]
 
 

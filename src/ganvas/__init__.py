@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ganvas.data import ImageSet as ImageSet
     from ganvas.data import load as load
     from ganvas.errors import GanvasError as GanvasError
+    from ganvas.evaluation import evaluate as evaluate
     from ganvas.launch import resume as resume
     from ganvas.launch import train as train
     from ganvas.recipe import Recipe as Recipe
@@ -28,12 +29,13 @@ _PLACES = {
     "ImageSet": "ganvas.data",
     "Recipe": "ganvas.recipe",
     "Run": "ganvas.run",
+    "evaluate": "ganvas.evaluation",
     "load": "ganvas.data",
     "resume": "ganvas.launch",
     "train": "ganvas.launch",
 }
 
-__all__ = ["GanvasError", "ImageSet", "Recipe", "Run", "load", "open", "resume", "train"]
+__all__ = ["GanvasError", "ImageSet", "Recipe", "Run", "evaluate", "load", "open", "resume", "train"]
 
 
 def open(path: Any) -> Run:  # noqa: A001 - ganvas.open("runs/x") reads as it should

@@ -11,6 +11,7 @@
         ├── DownloadError    a data set is not on this machine and could not be fetched
         ├── StorageError     a disk is full or may not be written
         └── TrainingError    training cannot go on, as when a loss is no longer finite
+            └── GuardStop    the guard found a reason to stop, and was asked to
 
 A message is one line: what was expected, what came, what to do.
 """
@@ -65,6 +66,10 @@ class StorageError(MachineError):
 
 class TrainingError(MachineError):
     """Training cannot go on, as when a loss is no longer finite."""
+
+
+class GuardStop(TrainingError):  # noqa: N818 - it is no error of the machine, and reads as it is caught
+    """The guard found a reason to stop the run, and was asked to."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

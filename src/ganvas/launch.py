@@ -1,4 +1,7 @@
-"""`train` and `resume`: from a recipe and a data set to a run directory, and on from there."""
+"""`train` and `resume`: from a recipe and a data set to a run directory, and on from there.
+
+What a run is worth is measured when it ends: see `_measure`.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,17 @@ import torch
 
 import ganvas
 from ganvas import devices, memory, recipes, session
+from ganvas.branch import new_branch
 from ganvas.data import NAMES, ImageSet, load
 from ganvas.data.batches import Batches
-from ganvas.errors import RunError, UserError
+from ganvas.errors import DataError, DownloadError, RunError, UserError
+from ganvas.evaluation import evaluate_run, extras_of, neighbours
 from ganvas.files import storage_errors
 from ganvas.lock import only_one
 from ganvas.observers.display import Display, display
 from ganvas.recipe import Recipe, read_recipe
-from ganvas.run import Run
+from ganvas.report import report
+from ganvas.run import Run, Step
 from ganvas.rundir import DataRecord, RunDirectory, RunRecord
 from ganvas.session import Session
 from ganvas.training import checkpoint, updates
@@ -42,6 +48,7 @@ def train(
     fit: str | None = None,
     memory_share: float = memory.SHARE,
     tensorboard: bool | None = None,
+    guard: str | None = None,
     overwrite: bool = False,
     quiet: bool = False,
     command: str | None = None,
@@ -64,6 +71,7 @@ def train(
         fit: how images are brought to `size`.
         memory_share: a set larger than this share of the free memory is memory-mapped, not loaded.
         tensorboard: write TensorBoard events; the recipe's choice where None.
+        guard: "warn", "stop" or "off": what happens when training goes wrong.
         overwrite: replace an existing run.
         quiet: show nothing.
         command: what is recorded as the command that made the run.
@@ -77,9 +85,10 @@ def train(
         KeyboardInterrupt: stopped by the user; everything is saved.
     """
     chosen = recipe if isinstance(recipe, Recipe) else recipes.find(recipe)
-    chosen = chosen.changed(_settings(settings, epochs, steps, split, tensorboard))
-    if not 0 <= seed < 2**63:
-        raise UserError(f"--seed {seed}: expected a whole number from 0 to 2^63 - 1")
+    chosen = chosen.changed(
+        _settings(settings, epochs, steps, split=split, tensorboard=tensorboard, guard=guard)
+    )
+    _checked(seed)
     place = devices.find(device)
     devices.use_threads(threads)
     directory = RunDirectory(Path(out).expanduser() if out else _free_name(chosen.name))
@@ -95,9 +104,7 @@ def train(
         data=_data_record(images, chosen, data, size, fit),
         steps_per_epoch=batches.steps_per_epoch,
         notes=tuple(_notes(chosen, images)),
-        command=command or f"ganvas.train({chosen.name!r}, ...)",
-        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        ganvas=ganvas.__version__,
+        **_made(command or f"ganvas.train({chosen.name!r}, ...)"),
         machine=devices.describe(place),
     )
     with storage_errors(str(directory.path)):
@@ -106,41 +113,66 @@ def train(
         _check_free(directory, overwrite=overwrite)  # again: another process may have been quicker
         _create(directory, record)
         session.run(Session(directory, record, images, batches, update, state, place, quiet=quiet))
-    return Run.open(directory.path)
+        return _measure(directory, quiet=quiet)
 
 
 def resume(
     path: str | Path,
     *,
+    from_: Step = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    out: str | Path | None = None,
     epochs: int | None = None,
     steps: int | None = None,
     data: str | Path | None = None,
     memory_share: float = memory.SHARE,
     device: str = "auto",
     tensorboard: bool | None = None,
+    guard: str | None = None,
     quiet: bool = False,
+    command: str | None = None,
 ) -> Run:
     """Go on with a run that was stopped or killed, to the same bits as if it had not been.
 
+    With `from_` it is a branch instead: a new run that goes on from one of this run's checkpoints, with
+    changed settings, a new seed or neither; this run is left as it is.
+
     Args:
         path: the run directory.
+        from_: begin a branch from this checkpoint: a step's number, "best" or "newest".
+        settings: recipe keys changed in the branch, by their path.
+        seed: of the branch's randomness.
+        out: the branch's run directory; `<run>-from-<step>` where None.
         epochs: a new length, for a run that is to go on longer.
         steps: the same in steps.
         data: where the data set lies now, if it has moved; it must be the same images.
         memory_share: as in `train`.
         device: "auto" is the device that the run began on, if it is here.
         tensorboard: turn TensorBoard on or off from here on.
+        guard: "warn", "stop" or "off", from here on.
         quiet: show nothing.
+        command: what a branch records as the command that made it.
 
     Raises:
         UserError: no run there, other data, all checkpoints damaged.
         MachineError: as `train`.
     """
+    if from_ is not None:
+        changed = _settings(settings, epochs, steps, tensorboard=tensorboard, guard=guard)
+        made = _made(command or f"ganvas.resume({str(path)!r}, from_={from_!r}, ...)")
+        branch = new_branch(Run.open(path), from_, out, changed, seed=_checked(seed), made=made)
+        return resume(branch.path, data=data, memory_share=memory_share, device=device, quiet=quiet)
+    if settings or seed is not None or out is not None:
+        raise UserError(
+            "a run goes on as it began: --set, --seed and --out belong to a branch; name the checkpoint that "
+            "it begins from with --from best, newest or a step's number"
+        )
     directory = RunDirectory(Path(path).expanduser())
     directory.read()  # refuses what is no run before a lock is put there
     with only_one(directory.path):
         record = directory.read()
-        recipe = record.recipe.changed(_settings(None, epochs, steps, None, tensorboard))
+        recipe = record.recipe.changed(_settings(None, epochs, steps, tensorboard=tensorboard, guard=guard))
         record = record.model_copy(update={"recipe": recipe})
         place = _device_of(record, device)
         images = _load_again(record, data, memory_share)
@@ -151,14 +183,45 @@ def resume(
                 f"{directory.path} is complete at step {state.step}; to train on, give a longer length: "
                 f"ganvas resume {directory.typed} --steps {2 * state.step}"
             )
-            run = Run.open(directory.path)
             if not directory.animation.exists():  # killed between the last save and the end
-                run.animate()
-            return run
+                Run.open(directory.path).animate()
+            if recipe.scores is not None and not directory.evaluation.exists():
+                return _measure(directory, quiet=quiet)
+            return Run.open(directory.path)
         update, batches = updates.find(recipe), _batches(recipe, images, record.seed, place)
         directory.write(record)
         session.run(Session(directory, record, images, batches, update, state, place, quiet=quiet))
-    return Run.open(directory.path)
+        return _measure(directory, quiet=quiet)
+
+
+def _made(command: str) -> dict[str, str]:
+    """How and when a run is made, as `run.json` says it."""
+    created = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    return {"command": command, "created": created, "ganvas": ganvas.__version__}
+
+
+def _measure(directory: RunDirectory, *, quiet: bool) -> Run:
+    """Score the finished run's best generator on many images, and write its report."""
+    run = Run.open(directory.path)
+    shown = display(run.record.steps, run.record.steps, quiet=quiet)
+    scores, extras = run.recipe.scores, None
+    if scores is not None:
+        try:
+            found = evaluate_run(run, count=scores.final)
+            neighbours(found).save(directory.neighbours)
+            extras = extras_of(found)
+            for line in found.lines():
+                shown.say(line)
+        except (DataError, DownloadError) as error:
+            shown.say(f"note: no scores: {error}")
+    shown.say(f"report       {report(run, extras=extras)}")
+    return run
+
+
+def _checked(seed: int | None) -> int | None:
+    if seed is not None and not 0 <= seed < 2**63:
+        raise UserError(f"--seed {seed}: expected a whole number from 0 to 2^63 - 1")
+    return seed
 
 
 def _device_of(record: RunRecord, device: str) -> torch.device:
@@ -200,10 +263,9 @@ def _settings(
     settings: Mapping[str, Any] | None,
     epochs: int | None,
     steps: int | None,
-    split: str | None,
-    tensorboard: bool | None,
+    **more: str | bool | None,
 ) -> dict[str, Any]:
-    """Recipe keys that have an argument of their own, beside `settings`."""
+    """Recipe keys that have an argument of their own (`more` by their names), beside `settings`."""
     if epochs is not None and steps is not None:
         raise UserError("give the length once: --epochs or --steps, not both")
     for name, value in (("--epochs", epochs), ("--steps", steps)):
@@ -214,11 +276,7 @@ def _settings(
         changed["length"] = f"{epochs} epochs"
     if steps is not None:
         changed["length"] = steps
-    if split is not None:
-        changed["split"] = split
-    if tensorboard is not None:
-        changed["tensorboard"] = tensorboard
-    return changed
+    return changed | {name: value for name, value in more.items() if value is not None}
 
 
 def _load(

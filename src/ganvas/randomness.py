@@ -25,6 +25,7 @@ class Stream(enum.IntEnum):
     GRID = 4
     SAMPLE = 5
     VERDICT = 6
+    SCORE = 7
 
 
 def derived_seed(seed: int, stream: Stream, *where: int) -> int:

@@ -127,10 +127,22 @@ class Verdict(Values):
     every: Span
 
 
+class Scores(Values):
+    """Scores while training: `images` are drawn and scored `every` so often, `final` at the end.
+
+    Where `every` is None it is each epoch, or each so many epochs that scoring takes a twentieth of the
+    operations: an epoch may be short, and a network small.
+    """
+
+    every: Span | None = None
+    images: int = Field(2_000, ge=24, le=100_000)
+    final: int = Field(10_000, ge=24, le=100_000)
+
+
 _SCHEDULE = {
     "name", "summary", "source", "data", "split", "image_size", "length", "checkpoint_every",
     "checkpoints_newest", "checkpoints_keep_every", "log_every", "grid", "verdict", "generator_every",
-    "animation", "tensorboard",
+    "animation", "tensorboard", "scores", "guard",
 }  # fmt: skip
 
 
@@ -166,6 +178,10 @@ class Recipe(Values):
     log_every: Span = "10 steps"
     grid: Grid = Grid()
     verdict: Verdict | None = None
+    scores: Scores | None = Scores()
+    guard: Literal["warn", "stop", "off"] = Field(
+        "warn", description="what the guard does when training goes wrong"
+    )
     generator_every: Span | None = Field(None, description="the generator alone, saved by epoch")
     animation: Literal["all", "thinned"] = "all"
     tensorboard: bool = False
@@ -331,6 +347,7 @@ __all__ = [
     "Latent",
     "Recipe",
     "Sampling",
+    "Scores",
     "Span",
     "Update",
     "Verdict",

@@ -18,6 +18,7 @@ from ganvas.networks.layers import inference
 from ganvas.randomness import Stream
 from ganvas.recipe import Recipe
 from ganvas.rundir import RunDirectory, RunRecord
+from ganvas.scores.history import best, scored
 from ganvas.training import checkpoint
 from ganvas.training.state import (
     build_discriminator,
@@ -26,6 +27,9 @@ from ganvas.training.state import (
     new_generator,
 )
 
+Step = int | str | None
+"""Which checkpoint: a step's number, "best", "newest", or None for the best where there are scores."""
+
 
 class Run:
     """A run directory, opened for use on the CPU; `Run.open` checks that it is one."""
@@ -33,7 +37,8 @@ class Run:
     def __init__(self, directory: RunDirectory, record: RunRecord) -> None:
         self.directory, self.record = directory, record
         self.notes: list[str] = []
-        self._networks: dict[tuple[str, int | None], nn.Module] = {}
+        self._networks: dict[tuple[str, int], nn.Module] = {}
+        self._chosen: dict[Step, int] = {}
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -56,16 +61,64 @@ class Run:
         return self.record.recipe
 
     @property
+    def best_step(self) -> int | None:
+        """The step with the best score, where one was scored and its checkpoint is there."""
+        saved = set(checkpoint.steps_saved(self.directory.checkpoints))
+        top = best(s for s in scored(self.metrics()) if s.step in saved)
+        return None if top is None else top.step
+
+    @property
     def step(self) -> int:
         """The newest checkpoint's step; 0 before the first."""
         steps = checkpoint.steps_saved(self.directory.checkpoints)
         return steps[-1] if steps else 0
 
-    def generator(self, *, step: int | None = None, epoch: int | None = None, ema: bool = True) -> nn.Module:
+    def chosen_step(self, step: Step = None) -> int:
+        """The checkpoint that is meant: a step's own number, the "newest", or the "best" by score.
+
+        None is the best where the run has scores, else the newest. A damaged best one is passed over for
+        the newest whole one, with a note.
+
+        Raises:
+            RunError: there is no such checkpoint.
+        """
+        if step not in self._chosen:
+            self._chosen[step] = self._choose(step)
+        return self._chosen[step]
+
+    def _choose(self, step: Step) -> int:
+        steps = checkpoint.steps_saved(self.directory.checkpoints)
+        if isinstance(step, int):
+            if step not in steps:
+                known = ", ".join(map(str, steps)) or "none"
+                raise RunError(f"{self.path} has no checkpoint of step {step}; there are: {known}")
+            return step
+        if step not in (None, "best", "newest"):
+            raise UserError(f"--step {step}: expected a step's number, best or newest")
+        top = None if step == "newest" else self.best_step
+        if top is None and step == "best":
+            raise RunError(
+                f"{self.path} has no scored checkpoint; take one of {steps or 'none'} by its number"
+            )
+        if top is not None:
+            try:
+                checkpoint.check(checkpoint.folder_of(self.directory.checkpoints, top))
+            except RunError as error:
+                if step == "best":
+                    raise
+                self._note(f"{error}; taking the newest whole one instead of the best")
+            else:
+                return top
+        path, notes = checkpoint.newest_good(self.directory.checkpoints)
+        for note in notes:
+            self._note(note)
+        return int(path.name)
+
+    def generator(self, *, step: Step = None, epoch: int | None = None, ema: bool = True) -> nn.Module:
         """The trained generator, in inference mode: z float32 [N, Z] -> images in the pixel range.
 
         Args:
-            step: a checkpoint's step; the newest whole one where None.
+            step: a checkpoint's step, "best" or "newest"; see `chosen_step`.
             epoch: a generator that the recipe saved by epoch, instead of a checkpoint's.
             ema: the averaged generator, where the run has one.
 
@@ -77,7 +130,7 @@ class Run:
         name = "generator_ema" if ema and self.recipe.ema is not None else "generator"
         return self._network(name, step)
 
-    def discriminator(self, *, step: int | None = None) -> nn.Module:
+    def discriminator(self, *, step: Step = None) -> nn.Module:
         """The trained discriminator, in inference mode: images in the pixel range -> logits [N]."""
         return self._network("discriminator", step)
 
@@ -90,7 +143,7 @@ class Run:
         count: int,
         *,
         seed: int = 0,
-        step: int | None = None,
+        step: Step = None,
         epoch: int | None = None,
         ema: bool = True,
     ) -> Images:
@@ -99,7 +152,7 @@ class Run:
         Args:
             count: how many.
             seed: where z comes from; the same seed gives the same pictures.
-            step: a checkpoint's step; the newest where None.
+            step: a checkpoint's step, "best" or "newest"; see `chosen_step`.
             epoch: a generator that the recipe saved by epoch, instead.
             ema: the averaged generator, where the run has one.
         """
@@ -162,15 +215,20 @@ class Run:
         r = self.record
         return f"Run({str(self.path)!r}: {r.recipe.name} on {r.data.name}, step {self.step} of {r.steps})"
 
-    def _network(self, name: str, step: int | None) -> nn.Module:
-        key = (name, step)
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def _network(self, name: str, step: Step) -> nn.Module:
+        number = self.chosen_step(step)
+        key = (name, number)
         if key not in self._networks:
             recipe, shape = self.recipe, self.record.data.image_shape
             if name == "discriminator":
                 network = build_discriminator(recipe, shape)
             else:
                 network = build_generator(recipe, shape)
-            checkpoint.load_network(self._checkpoint(step), name, network)
+            checkpoint.load_network(checkpoint.folder_of(self.directory.checkpoints, number), name, network)
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self._networks[key] = network.eval()
         return self._networks[key]
@@ -193,18 +251,6 @@ class Run:
         channels, height, width = self.record.data.image_shape
         each = 3 * channels * height * width + 16 * self.recipe.latent.size
         memory.require(count * each, f"{count:,} images", "ask for fewer, with another --seed each time")
-
-    def _checkpoint(self, step: int | None) -> Path:
-        folder = self.directory.checkpoints
-        if step is None:
-            path, notes = checkpoint.newest_good(folder)
-            self.notes += [note for note in notes if note not in self.notes]
-            return path
-        steps = checkpoint.steps_saved(folder)
-        if step not in steps:
-            known = ", ".join(map(str, steps)) or "none"
-            raise RunError(f"{self.path} has no checkpoint of step {step}; there are: {known}")
-        return checkpoint.folder_of(folder, step)
 
 
 def _check_seed(seed: int) -> None:

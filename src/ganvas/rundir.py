@@ -7,6 +7,9 @@
     generators/         the generator alone, by epoch, where the recipe asks for it
     tensorboard/        where it was asked for
     animation.gif       all grids
+    evaluation.json     the score of its best generator, see `ganvas evaluate`
+    neighbours.png      its images closest to training images
+    report.html         all of it on one page
 
 A run directory is all that passes between training and everything after it. Nothing in it is code, and no
 path in it needs to exist elsewhere: it can be moved to another machine.
@@ -52,6 +55,14 @@ class DataRecord(Values):
     class_names: tuple[str, ...] = ()
 
 
+class Branch(Values):
+    """Where a run began that went on from another's checkpoint."""
+
+    parent: str
+    step: PositiveInt
+    changed: dict[str, Any] = {}
+
+
 class RunRecord(Values):
     """The content of `run.json`."""
 
@@ -61,6 +72,7 @@ class RunRecord(Values):
     data: DataRecord
     steps_per_epoch: PositiveInt
     notes: tuple[str, ...] = ()
+    branch: Branch | None = None
     command: str
     created: str
     ganvas: str
@@ -140,6 +152,21 @@ class RunDirectory:
     def animation(self) -> Path:
         """The animated GIF of all grids."""
         return self.path / "animation.gif"
+
+    @property
+    def evaluation(self) -> Path:
+        """`evaluation.json`."""
+        return self.path / "evaluation.json"
+
+    @property
+    def neighbours(self) -> Path:
+        """The picture of images and the training images nearest to them."""
+        return self.path / "neighbours.png"
+
+    @property
+    def report(self) -> Path:
+        """`report.html`."""
+        return self.path / "report.html"
 
     def sample_file(self, step: int) -> Path:
         """The grid of `step`."""

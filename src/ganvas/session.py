@@ -9,7 +9,7 @@ import torch
 from ganvas import devices
 from ganvas.data import ImageSet
 from ganvas.data.batches import Batches
-from ganvas.errors import TrainingError
+from ganvas.errors import GuardStop, TrainingError
 from ganvas.observers.display import Display, display
 from ganvas.observers.watch import Watch
 from ganvas.randomness import StepRandom
@@ -75,6 +75,12 @@ def run(s: Session) -> None:
                         f"stopped at step {progress.step} of {record.steps}, all saved; go on with: "
                         f"ganvas resume {directory.typed}"
                     )
+        except GuardStop as stop:
+            watch.save()
+            raise GuardStop(
+                f"stopped by the guard at step {s.state.step}: {stop}; all saved; to go on all the same: "
+                f"ganvas resume {directory.typed} --guard warn"
+            ) from None
         except TrainingError as error:
             raise TrainingError(f"{error}{_how_to_go_on(directory)}") from None
         finally:

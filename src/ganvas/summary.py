@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ganvas.run import Run
+from ganvas.scores.history import scored
 from ganvas.training import checkpoint
 
 _SHOWN = {
@@ -25,6 +26,9 @@ def summary(run: Run) -> list[str]:
         f"trained      step {run.step} of {r.steps} (epoch {r.epoch_of(run.step)}), batches of "
         f"{r.recipe.batch_size}, seed {r.seed}",
     ]  # fmt: skip
+    if r.branch is not None:
+        changed = ", ".join(f"{key} {value}" for key, value in r.branch.changed.items()) or "nothing"
+        lines.append(f"branch       of {r.branch.parent} at step {r.branch.step}; changed: {changed}")
     readings = [line for line in run.metrics() if line.keys() >= _SHOWN]
     if readings:
         last = readings[-1]
@@ -34,12 +38,20 @@ def summary(run: Run) -> list[str]:
             f"{last['fake_probability']:.2f}, {last['images_per_second']:,.0f} images/s, "
             f"{last['seconds']:,.0f} s in all"
         )
+    best = run.best_step
+    if best is not None:
+        score = next(s.score for s in reversed(scored(run.metrics())) if s.step == best)
+        lines.append(f"best         step {best}, FID {score['fid']:.2f}; ganvas sample takes it")
+    warned = [line["sentence"] for line in run.metrics() if isinstance(line.get("sentence"), str)]
+    lines += [f"guard        {sentence}" for sentence in warned]
     lines.append(f"checkpoints  {', '.join(map(str, steps)) or 'none yet'}")
     grids = run.directory.sample_files()
     if grids:
         lines.append(f"grids        {len(grids)}, the last {grids[-1]}")
     if run.directory.animation.exists():
         lines.append(f"animation    {run.directory.animation}")
+    if run.directory.report.exists():
+        lines.append(f"report       {run.directory.report}")
     lines += [f"note         {note}" for note in r.notes]
     threads = r.machine.get("threads")
     lines += [

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ganvas.errors import UserError
+
+if TYPE_CHECKING:
+    from ganvas.run import Run
 
 
 def run_own_code(a: Namespace) -> None:
@@ -38,6 +43,7 @@ def train(a: Namespace) -> None:
         fit=a.fit,
         memory_share=a.memory_share,
         tensorboard=a.tensorboard,
+        guard=a.guard,
         overwrite=a.overwrite,
         quiet=a.quiet,
         command=shlex.join(["ganvas", *a.words]),
@@ -47,16 +53,23 @@ def train(a: Namespace) -> None:
 def resume(a: Namespace) -> None:
     """`ganvas resume`."""
     from ganvas import launch
+    from ganvas.recipe import parse_settings
 
     launch.resume(
         a.run,
+        from_=a.from_,
+        settings=parse_settings(a.settings),
+        seed=a.seed,
+        out=a.out,
         epochs=a.epochs,
         steps=a.steps,
         data=a.data,
         memory_share=a.memory_share,
         device=a.device,
         tensorboard=a.tensorboard,
+        guard=a.guard,
         quiet=a.quiet,
+        command=shlex.join(["ganvas", *a.words]),
     )
 
 
@@ -81,7 +94,7 @@ def sample(a: Namespace) -> None:
     images = run.sample(a.count, seed=a.seed, step=a.step, epoch=a.epoch, ema=a.ema)
     _say(run.notes)
     out = images.save(a.out or run.path / "sample.png")
-    print(f"{len(images)} images of {_size(images.shape)} in {out}")
+    print(f"{len(images)} images of {_size(images.shape)} in {out}{_which(run, a)}")
 
 
 def interpolate(a: Namespace) -> None:
@@ -129,6 +142,78 @@ def critique(a: Namespace) -> None:
         print(f"{name:<{width}}  {judge:<9}  {logit:>+9.4f}  {_sigmoid(logit):.4f}")
 
 
+def evaluate(a: Namespace) -> None:
+    """`ganvas evaluate`."""
+    from ganvas import evaluation as scoring
+    from ganvas.files import write_json
+    from ganvas.report import report
+    from ganvas.run import Run
+
+    out = Path(a.out).expanduser() if a.out else None
+    if out is not None and out.suffix.lower() != ".json":
+        raise UserError(f"--out {out}: expected a .json")
+    if (Path(a.subject).expanduser() / "run.json").exists():
+        if a.size is not None or a.fit is not None:
+            raise UserError("--size and --fit are for pictures of a PATH: a run knows its own")
+        run = Run.open(a.subject)
+        found = scoring.evaluate_run(
+            run, data=a.data, count=a.count, seed=a.seed, step=a.step, ema=a.ema, features=a.features
+        )
+        _say(run.notes)
+        scoring.neighbours(found).save(run.directory.neighbours)
+        report(run, extras=scoring.extras_of(found))
+        written = [str(run.directory.evaluation), str(run.directory.neighbours), str(run.directory.report)]
+    else:
+        if a.step is not None:
+            raise UserError(f"--step belongs to a run, and {a.subject} is none (no run.json there)")
+        found = scoring.evaluate_images(
+            a.subject, data=a.data, count=a.count, size=a.size, fit=a.fit, features=a.features
+        )
+        written = []
+    if out is not None:
+        write_json(out, found.as_json())
+        written.append(str(out))
+    _say(list(found.notes))
+    if a.json:
+        print(json.dumps(found.as_json()))
+        return
+    print("\n".join(found.lines()))
+    if written:
+        print(f"written: {', '.join(written)}")
+
+
+def compare(a: Namespace) -> None:
+    """`ganvas compare`."""
+    from ganvas.report import compare as compared
+    from ganvas.report import comparison_page
+    from ganvas.run import Run
+
+    out = Path(a.out).expanduser()
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--out {out}: expected a .html")
+    found = compared([Run.open(path) for path in a.runs])
+    page = comparison_page(found, out)
+    if a.json:
+        print(json.dumps(found.as_json()))
+        return
+    print("\n".join(found.lines()))
+    print(f"page: {page}")
+
+
+def report(a: Namespace) -> None:
+    """`ganvas report`."""
+    from ganvas.evaluation import reported
+    from ganvas.run import Run
+
+    out = Path(a.out).expanduser() if a.out else None
+    if out is not None and out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--out {out}: expected a .html")
+    run = Run.open(a.run)
+    page, left_out = reported(run, out)
+    _say([*run.notes, *([left_out] if left_out else [])])
+    print(page)
+
+
 def recipes(a: Namespace) -> None:
     """`ganvas recipes`."""
     from ganvas.cost import table
@@ -173,6 +258,13 @@ def data(a: Namespace) -> None:
     sheet = grid(images.images[:30], 6)
     write_bytes(out, png_bytes(enlarged(to_picture(sheet), 280)))
     print(f"preview      {out} (the first {min(len(images), 30)}, row by row)")
+
+
+def _which(run: Run, a: Namespace) -> str:
+    """Words for the checkpoint that was chosen, where that is not the newest."""
+    if a.step is not None or a.epoch is not None or run.chosen_step() == run.step:
+        return ""
+    return f" (step {run.chosen_step()}, the best by score; the newest: --step newest)"
 
 
 def _other_split(a: Namespace) -> list[str]:

@@ -48,6 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
     _interpolate(commands)
     _animate(commands)
     _critique(commands)
+    _evaluate(commands)
+    _compare(commands)
+    _report(commands)
     _recipes(commands)
     _data(commands)
     return parser
@@ -61,6 +64,10 @@ def _command(commands: Any, name: str, help_: str, call: str | None = None) -> P
 
 def _run_argument(parser: Parser) -> None:
     parser.add_argument("run", metavar="RUN", help="run directory, as 'ganvas train' made it")
+    _code_argument(parser)
+
+
+def _code_argument(parser: Parser) -> None:
     parser.add_argument(
         "--code", metavar="FILE",
         help="the .py recipe or module whose own networks the run uses; it is run before RUN is opened",
@@ -69,6 +76,17 @@ def _run_argument(parser: Parser) -> None:
 
 def _seed_argument(parser: Parser, help_: str) -> None:
     parser.add_argument("--seed", type=int, default=0, help=f"{help_} (default 0)")
+
+
+def _step_argument(parser: Parser) -> None:
+    parser.add_argument(
+        "--step", type=_step, metavar="N|best|newest",
+        help="the checkpoint of step N (default: the best by score, where the run has scores)",
+    )  # fmt: skip
+
+
+def _step(word: str) -> int | str:
+    return int(word) if word.isdecimal() else word
 
 
 def _ema_argument(parser: Parser) -> None:
@@ -83,6 +101,13 @@ def _length_arguments(parser: Parser, why: str) -> None:
     parser.add_argument("--steps", type=int, metavar="N", help=f"{why}, in steps")
 
 
+def _settings_argument(parser: Parser, what: str) -> None:
+    parser.add_argument(
+        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
+        help=f"{what} by its path, as discriminator.dropout=0; may be repeated",
+    )  # fmt: skip
+
+
 def _running_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--device", default="auto", metavar="auto|cpu|cuda",
@@ -91,6 +116,10 @@ def _running_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--tensorboard", action=argparse.BooleanOptionalAction, default=None,
         help="write TensorBoard events into RUN/tensorboard",
+    )  # fmt: skip
+    parser.add_argument(
+        "--guard", choices=["warn", "stop", "off"],
+        help="what to do when training goes wrong (default: as the recipe says, which is to warn)",
     )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="show nothing while training")
 
@@ -125,10 +154,7 @@ def _train(commands: Any) -> None:
     parser.add_argument("--out", metavar="DIR", help="the run directory (default runs/RECIPE)")
     _length_arguments(parser, "length, instead of the recipe's")
     _seed_argument(parser, "where all randomness comes from")
-    parser.add_argument(
-        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
-        help="change a recipe's value by its path, as discriminator.dropout=0; may be repeated",
-    )  # fmt: skip
+    _settings_argument(parser, "change a recipe's value")
     _data_arguments(parser)
     _memory_argument(parser)
     _running_arguments(parser)
@@ -139,6 +165,13 @@ def _train(commands: Any) -> None:
 def _resume(commands: Any) -> None:
     parser = _command(commands, "resume", "go on with a run that was stopped or killed")
     _run_argument(parser)
+    parser.add_argument(
+        "--from", dest="from_", type=_step, metavar="N|best|newest",
+        help="begin a branch, a new run that goes on from this checkpoint; RUN stays as it is",
+    )  # fmt: skip
+    _settings_argument(parser, "a branch's change of a recipe's value")
+    parser.add_argument("--seed", type=int, help="another seed for a branch")
+    parser.add_argument("--out", metavar="DIR", help="a branch's directory (default RUN-from-STEP)")
     _length_arguments(parser, "a new length for the whole run")
     parser.add_argument("--data", metavar="D", help="where the data set lies now, if it has moved")
     _memory_argument(parser)
@@ -161,7 +194,7 @@ def _sample(commands: Any) -> None:
         "pictures (default RUN/sample.png)",
     )  # fmt: skip
     _seed_argument(parser, "the same seed gives the same pictures")
-    parser.add_argument("--step", type=int, metavar="N", help="the checkpoint of step N, not the newest")
+    _step_argument(parser)
     parser.add_argument(
         "--epoch", type=int, metavar="N", help="the generator saved at epoch N, where the recipe saves them"
     )
@@ -202,6 +235,50 @@ def _critique(commands: Any) -> None:
         "--fit", metavar="crop|pad|resize",
         help="bring pictures of another size to the run's (default: refuse them)",
     )  # fmt: skip
+
+
+def _evaluate(commands: Any) -> None:
+    parser = _command(commands, "evaluate", "score a run's generator, or any images, against real ones")
+    parser.add_argument(
+        "subject", metavar="RUN|PATH",
+        help="a run directory; or a folder or .zip of pictures, a .npz or a .npy, whoever made them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data", metavar="D",
+        help="the real images to compare with (default: what the run was trained on)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--n", dest="count", type=int, default=10_000, metavar="N", help="images scored (default 10000)"
+    )
+    parser.add_argument(
+        "--features", metavar="NAME",
+        help="feature network: gv1, gv1-colour, own-classifier, own-contrast, inception, dinov2 "
+        "(default: gv1 for grey images, gv1-colour for RGB)",
+    )  # fmt: skip
+    _step_argument(parser)
+    _seed_argument(parser, "which images a run's generator draws")
+    _ema_argument(parser)
+    parser.add_argument("--size", type=int, metavar="N", help="bring pictures of a PATH to N x N pixels")
+    parser.add_argument("--fit", metavar="crop|pad|resize", help="how")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--out", metavar="FILE", help="write the JSON here, too (a RUN keeps its own)")
+    _code_argument(parser)
+
+
+def _compare(commands: Any) -> None:
+    parser = _command(commands, "compare", "put runs side by side: scores, curves, grids")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run directories; seeds are grouped")
+    parser.add_argument(
+        "--out", metavar="PAGE", default="comparison.html", help="the page (default %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    _code_argument(parser)
+
+
+def _report(commands: Any) -> None:
+    parser = _command(commands, "report", "write a run's page: what it is, curves, grids, scores")
+    _run_argument(parser)
+    parser.add_argument("--out", metavar="PAGE", help="the page (default RUN/report.html)")
 
 
 def _recipes(commands: Any) -> None:

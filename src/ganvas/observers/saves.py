@@ -19,17 +19,20 @@ from ganvas.training.state import TrainState
 
 @dataclass
 class Checkpoints:
-    """Observer: saves whenever `due`, keeps the newest few and every `keep_every`-th step."""
+    """Observer: saves whenever `due` and when a step is the best so far; keeps the newest few, every
+    `keep_every`-th step, and the best.
+    """
 
     directory: RunDirectory
     recipe: Recipe
     due: Callable[[int], bool]
+    best: Callable[[], int | None]
     keep_every: int | None = None
     saved: int = -1
 
     def __call__(self, progress: Progress) -> None:
         """Save if it is due."""
-        if self.due(progress.step):
+        if self.due(progress.step) or self.best() == progress.step:
             self.save(progress.state)
 
     def save(self, state: TrainState) -> None:
@@ -45,7 +48,8 @@ class Checkpoints:
         folder = self.directory.checkpoints
         checkpoint.save(folder, state, self.recipe)
         self.saved = state.step
-        checkpoint.prune(folder, self.recipe.checkpoints_newest, self.keep_every, state.step)
+        kept = {state.step, self.best()}
+        checkpoint.prune(folder, self.recipe.checkpoints_newest, self.keep_every, kept)
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,13 @@ class TensorBoard:
         """Write a sample grid, uint8 [C, H, W]."""
         with storage_errors(self._folder):
             self._writer.add_image("samples", sheet, step)
+
+    def score(self, step: int, values: Mapping[str, Any]) -> None:
+        """Write a score's values."""
+        with storage_errors(self._folder):
+            for name, value in values.items():
+                if value is not None:
+                    self._writer.add_scalar(f"score/{name}", value, step)
 
     def describe(self, recipe: Recipe, state: TrainState) -> None:
         """Write the recipe's values and the graph from z through both networks."""

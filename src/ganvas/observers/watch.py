@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+from ganvas import operations
 from ganvas.animate import animate
 from ganvas.data.imageset import ImageSet
 from ganvas.errors import RunError
@@ -12,12 +14,18 @@ from ganvas.observers.grids import Grids
 from ganvas.observers.metrics_log import MetricsLog, cut_after
 from ganvas.observers.reading import Reading, Readings
 from ganvas.observers.saves import Checkpoints, Generators
+from ganvas.observers.scores import Scores
 from ganvas.observers.tensorboard import MISSING, TensorBoard, installed
 from ganvas.observers.verdict import Verdicts
+from ganvas.recipe import Scores as ScoresValues
 from ganvas.recipe import Span
 from ganvas.rundir import RunDirectory, RunRecord
+from ganvas.scores import load_reference
 from ganvas.training.loop import Observer, Progress
 from ganvas.training.state import TrainState
+
+SHARE_OF_SCORES = 0.05  # of the operations of training, at most, where the recipe leaves it open
+LOOKED_AT = 100_000_000  # multiply-adds that scoring an image costs beside drawing it, as timed
 
 
 class Watch:
@@ -42,6 +50,9 @@ class Watch:
         boards = [self._board] if self._board else []
         sinks: list[Callable[[Reading], None]] = [log, shown, *boards]
         saved = self._due(recipe.checkpoint_every)
+        scores = self._scores(log, boards)
+        if scores:
+            sinks.append(scores.read)
         readings = Readings(
             record.steps_in(recipe.log_every),
             record.steps,
@@ -60,8 +71,16 @@ class Watch:
             [board.grid for board in boards],
         )
         keep = recipe.checkpoints_keep_every
-        self._checkpoints = Checkpoints(directory, recipe, saved, record.steps_in(keep) if keep else None)
+        self._checkpoints = Checkpoints(
+            directory,
+            recipe,
+            saved,
+            lambda: scores.best_step if scores else None,
+            record.steps_in(keep) if keep else None,
+        )
         self._observers: list[Observer] = [readings, grids]
+        if scores:
+            self._observers.append(scores)
         if recipe.verdict:
             due, count = self._due(recipe.verdict.every), recipe.verdict.images
             self._observers.append(
@@ -103,10 +122,43 @@ class Watch:
             self._shown.say(f"note: no animation: {error}")
         self._shown.say(f"  sample it   ganvas sample {self._directory.typed} --count 64 --out samples.png")
 
+    def _scores(self, log: MetricsLog, boards: list[TensorBoard]) -> Scores | None:
+        record, recipe = self._record, self._record.recipe
+        if recipe.scores is None:
+            return None
+        data = record.data
+        return Scores(
+            recipe,
+            record.seed,
+            recipe.scores.images,
+            self._every(self._steps_between_scores(recipe.scores)),
+            record.epoch_of,
+            lambda: load_reference(data.requested, size=data.size, fit=data.fit),
+            self._directory.typed,
+            recipe.guard,
+            log.write,
+            self._shown.say,
+            [board.score for board in boards],
+            self._directory.metric_lines(),
+        )
+
+    def _steps_between_scores(self, scores: ScoresValues) -> int:
+        record = self._record
+        if scores.every is not None:
+            return record.steps_in(scores.every)
+        # Counted, not timed: so the same run is scored at the same steps on every machine.
+        sampled = operations.sample(record.recipe, record.data.image_shape) + LOOKED_AT
+        epoch = record.steps_per_epoch * operations.step(record.recipe, record.data.image_shape)
+        epochs = math.ceil(scores.images * sampled / (SHARE_OF_SCORES * epoch))
+        return epochs * record.steps_per_epoch
+
     def _due(self, span: Span) -> Callable[[int], bool]:
         """Whether a step is a multiple of `span`, or the last one."""
-        every, end = self._record.steps_in(span), self._record.steps
-        return lambda step: step % every == 0 or step == end
+        return self._every(self._record.steps_in(span))
+
+    def _every(self, steps: int) -> Callable[[int], bool]:
+        end = self._record.steps
+        return lambda step: step % steps == 0 or step == end
 
     def _forget_samples_after(self, step: int) -> None:
         """Remove grids that a killed process made beyond the checkpoint; they will be made again."""

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,20 +74,31 @@ def save(checkpoints: Path, state: TrainState, recipe: Recipe) -> Path:
     return final
 
 
-def load(folder: Path, image_shape: ImageShape, device: torch.device) -> TrainState:
+def load(
+    folder: Path, image_shape: ImageShape, device: torch.device, recipe: Recipe | None = None
+) -> TrainState:
     """Read a checkpoint, every file checked against its hash.
+
+    Args:
+        folder: the checkpoint.
+        image_shape: (C, H, W).
+        device: where the state is to live.
+        recipe: another recipe to go on with, of the same networks; an average that it newly asks for
+            begins at the generator's weights.
 
     Raises:
         RunError: damaged, edited, or of a newer format; the line says which file and how.
     """
     values = read_state(folder)
-    recipe = read_recipe(values["recipe"])
-    state = new_state(recipe, image_shape, 0, device)
-    tensors = {name: _read_tensors(folder, name, values["files"]) for name in _tensors(state)}
+    trained = read_recipe(values["recipe"])
+    state = new_state(recipe or trained, image_shape, 0, device)
+    averaged = "generator_ema.safetensors"
+    names = [name for name in _tensors(state) if name != averaged or trained.ema is not None]
+    tensors = {name: _read_tensors(folder, name, values["files"]) for name in names}
     _restore(state.generator, tensors["generator.safetensors"], folder)
     _restore(state.discriminator, tensors["discriminator.safetensors"], folder)
     if state.ema is not None:
-        _restore(state.ema.module, tensors["generator_ema.safetensors"], folder)
+        _restore(state.ema.module, tensors.get(averaged, tensors["generator.safetensors"]), folder)
         state.ema.n_averaged.fill_(values["averaged"])
     for player in ("generator", "discriminator"):
         optimizer = getattr(state, f"{player}_optimizer")
@@ -125,6 +136,16 @@ def load_file(file: Path, network: nn.Module) -> None:
     _restore(network, tensors, file)
 
 
+def check(folder: Path) -> None:
+    """Hold every file of a checkpoint against its hash.
+
+    Raises:
+        RunError: one is damaged or missing; the line says which and how.
+    """
+    for name, digest in read_state(folder)["files"].items():
+        _checked(folder, name, digest)
+
+
 def newest_good(checkpoints: Path) -> tuple[Path, list[str]]:
     """The newest checkpoint whose every file is whole, and one line for each newer one that is not.
 
@@ -135,8 +156,7 @@ def newest_good(checkpoints: Path) -> tuple[Path, list[str]]:
     for step in reversed(steps_saved(checkpoints)):
         folder = folder_of(checkpoints, step)
         try:
-            for name, digest in read_state(folder)["files"].items():
-                _checked(folder, name, digest)
+            check(folder)
         except NewerFormatError:
             raise
         except RunError as error:
@@ -148,13 +168,13 @@ def newest_good(checkpoints: Path) -> tuple[Path, list[str]]:
     raise RunError(f"no checkpoint in {checkpoints} yet: the run stopped before its first save")
 
 
-def prune(checkpoints: Path, newest: int, keep_every: int | None, saved: int | None = None) -> None:
-    """Remove all but the `newest` checkpoints, those at multiples of `keep_every`, and `saved`.
+def prune(checkpoints: Path, newest: int, keep_every: int | None, kept: Collection[int | None] = ()) -> None:
+    """Remove all but the `newest` checkpoints, those at multiples of `keep_every`, and those in `kept`.
 
-    `saved` is the step just saved: after a fallback, damaged ones of later steps may lie beside it.
+    The step just saved must be in `kept`: after a fallback, damaged ones of later steps may lie beside it.
     """
     for step in steps_saved(checkpoints)[:-newest]:
-        if step != saved and (keep_every is None or step % keep_every):
+        if step not in kept and (keep_every is None or step % keep_every):
             folder = folder_of(checkpoints, step)
             with storage_errors(f"checkpoint {folder}"):
                 _discard(folder)

@@ -1,0 +1,136 @@
+"""Scores while training: how good G is now, whether it is the best so far, and what the guard says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ganvas.errors import DataError, DownloadError, GuardStop
+from ganvas.observers.reading import Reading
+from ganvas.randomness import Stream
+from ganvas.recipe import Recipe
+from ganvas.sampling import draw_latents, generate
+from ganvas.scores.guard import Guard
+from ganvas.scores.history import best, scored
+from ganvas.scores.reference import Reference
+from ganvas.scores.score import floor, score
+from ganvas.training.loop import Progress
+
+Line = dict[str, Any]
+
+
+@dataclass
+class Scores:
+    """Observer: whenever `due`, scores `count` images and tells `log`, `say` and `boards`.
+
+    Args:
+        recipe: of the run.
+        seed: of the images: the same z each time.
+        count: images a score.
+        due: whether a step is scored.
+        epoch_of: whole epochs after a step.
+        reference: gives the real images; called when first needed.
+        run: the run directory as it is typed.
+        guard: "warn", "stop" or "off".
+        log: writes a line of metrics.jsonl.
+        say: shows a line.
+        boards: called with (step, values).
+        lines: what an earlier process logged.
+        best_step: the step with the best score so far.
+    """
+
+    recipe: Recipe
+    seed: int
+    count: int
+    due: Callable[[int], bool]
+    epoch_of: Callable[[int], int]
+    reference: Callable[[], Reference]
+    run: str
+    guard: str
+    log: Callable[[Mapping[str, Any]], None]
+    say: Callable[[str], None]
+    boards: Sequence[Callable[[int, Mapping[str, Any]], None]] = ()
+    lines: list[Line] = field(default_factory=list)
+    best_step: int | None = None
+    _real: Reference | None = None
+    _guard: Guard | None = None
+    _off: bool = False
+
+    def __post_init__(self) -> None:
+        self._note_best()
+
+    def read(self, reading: Reading) -> None:
+        """Take note of a logged step, for the guard."""
+        if self._guard is not None:
+            self._guard.read(reading.values)
+        elif self.guard != "off":
+            self.lines.append(reading.values)
+
+    def __call__(self, progress: Progress) -> None:
+        """Score if it is due.
+
+        Raises:
+            TrainingError: the guard found something and was asked to stop the run.
+        """
+        if self._off or not self.due(progress.step):
+            return
+        real = self._reference()
+        if real is None:
+            return
+        z = draw_latents(self.recipe.latent, self.count, self.seed, Stream.SCORE)
+        images = generate(progress.state.best_generator(), z, self.recipe.pixel_range)
+        values = score(real.extractor(images), real).flat()
+        line: Line = {
+            "step": progress.step,
+            "epoch": self.epoch_of(progress.step),
+            "score": values,
+            "protocol": real.protocol(self.count).text,
+        }
+        self.log(line)
+        self.lines.append(line)
+        self._note_best()
+        for board in self.boards:
+            board(progress.step, values)
+        self.say(in_words(line, is_best=self.best_step == progress.step))
+        self._watch(line)
+
+    def _note_best(self) -> None:
+        top = best(scored(self.lines))
+        self.best_step = None if top is None else top.step
+
+    def _watch(self, line: Line) -> None:
+        if self._guard is None:
+            return
+        found = self._guard.look(line)
+        for kind, sentence in found:
+            self.log({"step": line["step"], "epoch": line["epoch"], "guard": kind, "sentence": sentence})
+            self.say(f"guard: {sentence}")
+        if found and self.guard == "stop":
+            raise GuardStop(found[0].sentence)
+
+    def _reference(self) -> Reference | None:
+        """The real images; None where they cannot be had, which is said once."""
+        if self._real is None:
+            try:
+                self._real = self.reference()
+            except (DataError, DownloadError) as error:
+                self._off = True
+                self.say(f"note: no scores: {error}")
+                return None
+            if self.guard != "off":
+                self._guard = Guard(self.run, floor(self._real, self.count))
+                self._guard.recall(self.lines)
+                self.lines = [line for line in self.lines if "score" in line]
+        return self._real
+
+
+def in_words(line: Mapping[str, Any], *, is_best: bool) -> str:
+    """A scored step in one short line."""
+    v = line["score"]
+    modes = "" if v["modes"] is None else f"  {v['modes']} of {v['modes_total']} classes"
+    return (
+        f"epoch {line['epoch']}: FID {v['fid']:.2f} ± {v['fid_spread']:.2f}{' (best)' if is_best else ''}  "
+        f"KID {v['kid']:.4f}  precision {v['precision']:.2f}  recall {v['recall']:.2f}  density "
+        f"{v['density']:.2f}  coverage {v['coverage']:.2f}{modes}"
+    )

@@ -1,0 +1,103 @@
+"""Multiply-adds that a training step cannot do without, counted from the layers.
+
+Taps that fall on padding are left out: a product with zero is no work. What a rule needs is counted once
+each: forward passes, gradients with respect to weights, gradients with respect to inputs. A first layer's
+inputs need none, except where the generator learns through the discriminator's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ganvas.networks import ImageShape
+from ganvas.networks.layers import SameConv2d, SameConvTranspose2d, inference, mixes_samples, same_padding
+from ganvas.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Multiply-adds of one image's forward pass: of all layers, and of the first one."""
+
+    whole: int
+    first: int
+
+    @property
+    def trained(self) -> int:
+        """Forward, gradients of the weights, gradients of all inputs but the first layer's."""
+        return 3 * self.whole - self.first
+
+
+def taps(large: int, small: int, kernel: int, stride: int) -> int:
+    """Pairs of a kernel's tap and a pixel of the larger side, over all positions of the smaller side.
+
+    The same for a "same" convolution from `large` to `small` and for its transpose.
+
+    >>> taps(7, 7, 5, 1)  # 35 less the 6 that fall on padding
+    29
+    """
+    before, _ = same_padding(large, small, kernel, stride)
+    starts = [i * stride - before for i in range(small)]
+    return sum(min(start + kernel, large) - max(start, 0) for start in starts)
+
+
+def passes(recipe: Recipe, image_shape: ImageShape) -> tuple[Pass, Pass]:
+    """The forward passes of the generator and of the discriminator."""
+    with torch.device("meta"):
+        generator = recipe.generator.build(image_shape, recipe.latent.size, recipe.pixel_range)
+        discriminator = recipe.discriminator.build(image_shape)
+        z, image = torch.empty(1, recipe.latent.size), torch.empty(1, *image_shape)
+    return _count(generator, z), _count(discriminator, image)
+
+
+def sample(recipe: Recipe, image_shape: ImageShape) -> int:
+    """Multiply-adds of one sampled image."""
+    return passes(recipe, image_shape)[0].whole
+
+
+def step(recipe: Recipe, image_shape: ImageShape) -> int:
+    """Multiply-adds of one training step at the recipe's full batch."""
+    g, d = passes(recipe, image_shape)
+    n = recipe.batch_size
+    with torch.device("meta"):
+        mixes = mixes_samples(recipe.discriminator.build(image_shape))
+    rule = recipe.update.rule
+    if rule == "simultaneous" and not mixes:
+        # One pass through D for both: the fakes' gradient goes on into G.
+        return n * (g.trained + d.trained + 3 * d.whole)
+    through = 2 * d.whole  # G's turn: forward through D, and back to its inputs
+    if rule == "simultaneous":
+        return n * (g.trained + 2 * d.trained + d.whole)
+    shared = recipe.update.reuse_latents and recipe.update.fakes == "training"
+    fakes = 0 if shared else g.whole  # the same z, the same G: its images are there already
+    judged = n if rule == "alternating_mixed" else 2 * n
+    drawn = n // 2 if rule == "alternating_mixed" else n
+    return drawn * fakes + judged * d.trained + n * (through + g.trained)
+
+
+def _count(network: nn.Module, example: torch.Tensor) -> Pass:
+    found: list[int] = []
+
+    def note(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        if multiply_adds := _layer(layer, inputs[0], output):
+            found.append(multiply_adds)
+
+    for layer in network.modules():
+        if not any(layer.children()):
+            layer.register_forward_hook(note)
+    with inference(network):
+        network(example)
+    return Pass(sum(found), found[0] if found else 0)
+
+
+def _layer(layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> int:
+    if isinstance(layer, nn.Linear):
+        return layer.weight.numel()
+    if not isinstance(layer, SameConv2d | SameConvTranspose2d):
+        return 0
+    large, small = (x, y) if isinstance(layer, SameConv2d) else (y, x)
+    kernel, stride = layer.kernel_size[0], layer.stride[0]
+    both = [taps(large.shape[i], small.shape[i], kernel, stride) for i in (2, 3)]
+    return both[0] * both[1] * layer.in_channels * layer.out_channels

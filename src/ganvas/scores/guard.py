@@ -1,0 +1,148 @@
+"""The guard: says in one plain sentence, with its numbers, when training goes wrong.
+
+It looks at what is logged anyway, so that a resumed run's guard knows what the first one knew. The
+thresholds are rules of thumb, told beside each rule; the sentences give the numbers to judge by.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ganvas.scores.history import Scored, best, scored
+
+ACCURACY = 0.98  # D is right on so many of both kinds: G learns little from it
+IMPROVED = 0.95  # a new best must be so much of the old one to count as an improvement
+WORSE = 1.5  # times the best Fréchet distance, in two scores running: swings come and go
+ALIKE = 0.5  # Vendi score as a share of what it was, or of real images'
+LEARNED = 5  # scores after which a generator that never drew more has had its time
+COPIES = 0.05  # share of copies, and five times what unseen images show
+
+
+class Finding(NamedTuple):
+    """What is wrong ("discriminator", "collapse", "worse" or "copying"), and the sentence."""
+
+    kind: str
+    sentence: str
+
+
+@dataclass
+class Guard:
+    """Looks at a run's log lines one after the other.
+
+    Args:
+        run: the run directory as it is typed.
+        floor: real images' values by name; see `scores.score.floor`.
+    """
+
+    run: str
+    floor: Mapping[str, Any]
+    _readings: list[Mapping[str, Any]] = field(default_factory=list)
+    _lines: list[Mapping[str, Any]] = field(default_factory=list)
+    _said: set[str] = field(default_factory=set)
+
+    def recall(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Look at what an earlier process logged, and say nothing."""
+        for line in lines:
+            if "score" in line:
+                self.look(line)
+            else:
+                self.read(line)
+
+    def read(self, reading: Mapping[str, Any]) -> None:
+        """Take note of a logged step's terms."""
+        if "real_accuracy" in reading and "fake_accuracy" in reading:
+            self._readings.append(reading)
+
+    def look(self, line: Mapping[str, Any]) -> list[Finding]:
+        """What a scored step's line shows to be wrong; what was said before is not said again until it
+        has passed.
+        """
+        self._lines.append(line)
+        history = scored(self._lines)
+        readings, self._readings = self._readings, []
+        if not history or history[-1].step != line.get("step"):
+            return []
+        found = [
+            finding
+            for finding in (
+                _discriminator(history, readings),
+                self._collapse(history),
+                self._worse(history),
+                self._copying(history),
+            )
+            if finding is not None
+        ]
+        new = [finding for finding in found if finding.kind not in self._said]
+        self._said = {finding.kind for finding in found}
+        return new
+
+    def _collapse(self, history: list[Scored]) -> Finding | None:
+        """Modes lost or images alike, against what this run had; late in a run, against what is real."""
+        now, before = history[-1].score, history[:-1]
+        if not before:
+            return None
+        late = len(history) >= LEARNED
+        signs = []
+        modes, total = now.get("modes"), now.get("modes_total")
+        if modes is not None and total:
+            most = max(before, key=lambda s: s.score.get("modes") or 0)
+            had = most.score.get("modes") or 0
+            if had - modes >= max(2, 0.1 * total):
+                signs.append(f"it draws {modes} of {total} classes, at epoch {most.epoch} it drew {had}")
+            elif late and modes <= total / 2:
+                signs.append(f"it draws {modes} of {total} classes")
+        vendi, real = now.get("vendi"), self.floor.get("vendi")
+        most_had = max((s.score.get("vendi") or 0 for s in before), default=0)
+        if vendi is not None and real:
+            standard = real if late else min(most_had, real)
+            if vendi - 1 < ALIKE * (standard - 1):
+                signs.append(f"its images are alike (Vendi score {vendi:.2f}, real images {real:.2f})")
+        if not signs:
+            return None
+        return Finding("collapse", f"G has collapsed: {' and '.join(signs)}")
+
+    def _worse(self, history: list[Scored]) -> Finding | None:
+        top = best(history)
+        if top is None or len(history) < 3 or top.step >= history[-2].step:
+            return None
+        if min(s.fid for s in history[-2:]) <= WORSE * top.fid:
+            return None
+        return Finding(
+            "worse",
+            f"best at epoch {top.epoch}, FID {top.fid:.1f}; now {history[-1].fid:.1f}: ganvas resume "
+            f"{self.run} --from best --set generator_optimizer.learning_rate=... goes on from there",
+        )
+
+    def _copying(self, history: list[Scored]) -> Finding | None:
+        now = history[-1].score
+        copies, real = now.get("copies"), self.floor.get("copies") or 0.01
+        z = now.get("copying")
+        if copies is None or z is None or copies < max(COPIES, 5 * real) or z > -3:
+            return None
+        return Finding(
+            "copying",
+            f"G copies its training set: {copies:.0%} of its images lie closer to a training image than 99% "
+            f"of unseen images do (C_T {z:.0f}; below -3 means copying): train on more images or for less "
+            f"long, or see ganvas evaluate {self.run}",
+        )
+
+
+def _discriminator(history: list[Scored], readings: list[Mapping[str, Any]]) -> Finding | None:
+    if len(history) < 2 or len(readings) < 3:
+        return None
+    real = math.fsum(r["real_accuracy"] for r in readings) / len(readings)
+    fake = math.fsum(r["fake_accuracy"] for r in readings) / len(readings)
+    top = best(history[:-1])
+    now = history[-1]
+    if min(real, fake) < ACCURACY or top is None or now.fid < IMPROVED * top.fid:
+        return None
+    steps = now.step - history[-2].step
+    return Finding(
+        "discriminator",
+        f"D has won: over the last {steps:,} steps it was right on {real:.1%} of real and {fake:.1%} of fake "
+        f"images, and G did not get better (FID {now.fid:.1f}, {top.fid:.1f} at epoch {top.epoch}): lower "
+        f"discriminator_optimizer.learning_rate, or raise discriminator.dropout",
+    )

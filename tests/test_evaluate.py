@@ -1,0 +1,190 @@
+"""`ganvas evaluate` on runs, folders and files: real images reach the floor, spoilt ones are found out."""
+
+import json
+
+import numpy as np
+import pytest
+
+import ganvas
+import tiny
+from ganvas import cli, evaluation
+from ganvas.errors import DataError, UserError
+from ganvas.scores import Protocol, load_reference, require_same
+
+SCORED = ["fid", "kid", "precision", "recall", "density", "coverage", "vendi", "authenticity", "copies"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A small run that was scored twice while training."""
+    settings = {"scores": {"every": 3, "images": 40, "final": 60}}
+    return tiny.train(tmp_path_factory.mktemp("scored"), settings=settings)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return ganvas.load("mnist-5k")
+
+
+def saved(path, images):
+    np.save(path, images) if path.suffix == ".npy" else np.savez(path, images=images)
+    return path
+
+
+def scores_of(path, **how):
+    return evaluation.evaluate_images(path, data="mnist-5k", **how).as_json()
+
+
+def test_a_run_is_scored_into_its_directory_with_floor_spread_and_protocol(run):
+    found = json.loads(run.directory.evaluation.read_text())
+    assert found["subject"].endswith("step 6") or found["subject"].endswith("step 3")
+    for key in SCORED:
+        assert np.isfinite(found[key])
+        assert np.isfinite(found[f"{key}_floor"])
+    for key in ("fid", "kid", "precision", "recall", "density", "coverage"):
+        assert found[f"{key}_spread"] >= 0
+    protocol = found["protocol"]
+    assert protocol["images"] == 60
+    assert protocol["features"] == "gv1"
+    assert protocol["text"].startswith(f"gv1 ({protocol['features_version']}), 60 images against discs")
+    assert run.directory.neighbours.read_bytes().startswith(b"\x89PNG")
+    assert "<html" in run.directory.report.read_text().lower()
+
+
+def test_the_command_prints_a_table_or_one_json_object(run, capsys):
+    assert cli.main(["evaluate", str(run.path), "--n", "50"]) == 0
+    table = capsys.readouterr().out
+    assert "FID" in table
+    assert "floor: " in table
+    assert cli.main(["evaluate", str(run.path), "--n", "50", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["protocol"]["images"] == 50
+    assert found["fid"] == json.loads(run.directory.evaluation.read_text())["fid"]
+
+
+def test_the_same_images_score_the_same_as_npy_npz_and_folder(tmp_path, digits):
+    images = digits.images[::100]
+    ganvas.gallery.Images.of(np.ascontiguousarray(images)).save(tmp_path / "folder")
+    paths = [saved(tmp_path / "a.npy", images), saved(tmp_path / "a.npz", images), tmp_path / "folder"]
+    found = [scores_of(path) for path in paths]
+    for other in found[1:]:
+        assert all(other[key] == found[0][key] for key in SCORED)
+
+
+def test_a_lost_class_is_named_and_noise_is_far_from_everything(tmp_path, digits):
+    without = digits.images[digits.labels != 7][::3]
+    real = scores_of(saved(tmp_path / "all.npy", digits.images[::3]))
+    lost = scores_of(saved(tmp_path / "lost.npy", without))
+    noise = np.random.default_rng(0).integers(0, 256, without.shape, dtype=np.uint8)
+    wild = scores_of(saved(tmp_path / "noise.npy", noise))
+    assert real["modes"] == 10
+    assert real["modes_missing"] == []
+    assert lost["modes"] == 9
+    assert lost["modes_missing"] == ["7"]
+    assert real["fid"] < lost["fid"] < wild["fid"]
+    assert wild["fid"] > 100 * real["fid"]
+    assert wild["precision"] == wild["coverage"] == 0
+
+
+def test_the_training_images_themselves_are_found_to_be_copies(tmp_path, digits):
+    found = scores_of(saved(tmp_path / "train.npy", digits.images[::4]))
+    assert found["copies"] > 0.3  # those of the half that stands for what training saw
+    assert found["copying"] < -3
+    assert found["copies_floor"] < 0.03
+
+
+def test_a_set_without_a_test_split_is_held_against_itself_in_halves(digits):
+    reference = load_reference("mnist-5k")
+    assert len(reference.features) == len(digits)
+    assert len(reference.seen) == len(reference.unseen) == 2500
+    both = np.concatenate([reference.seen.numpy(), reference.unseen.numpy()])
+    assert np.array_equal(np.sort(both[:, 0]), np.sort(reference.features.numpy()[:, 0]))
+
+
+def test_features_of_real_images_are_computed_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANVAS_CACHE", str(tmp_path / "cache"))
+    data = tiny.data_file(tmp_path)
+    first = load_reference(data)
+    files = sorted((tmp_path / "cache" / "features").iterdir())
+    assert len(files) == 1
+    monkeypatch.setattr(type(first.extractor), "__call__", lambda *_: pytest.fail("computed again"))
+    again = load_reference(data)
+    assert again.features.equal(first.features)
+
+
+@pytest.mark.parametrize("damage", [b"", b"x" * 100])
+def test_a_damaged_cache_is_computed_anew(tmp_path, monkeypatch, damage):
+    monkeypatch.setenv("GANVAS_CACHE", str(tmp_path / "cache"))
+    data = tiny.data_file(tmp_path)
+    first = load_reference(data)
+    (file,) = (tmp_path / "cache" / "features").iterdir()
+    file.write_bytes(damage)
+    assert load_reference(data).features.equal(first.features)
+    assert file.stat().st_size > 1000
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file, not a folder")
+    monkeypatch.setenv("GANVAS_CACHE", str(tmp_path / "cache"))
+    assert len(load_reference(tiny.data_file(tmp_path)).features) == 72
+
+
+def test_scores_of_different_protocols_refuse_to_be_compared():
+    a = load_reference("mnist-5k").protocol(1000)
+    require_same(a, Protocol(**a.model_dump()))
+    with pytest.raises(UserError, match=r"cannot be compared, their protocols differ in images.*ganvas eval"):
+        require_same(a, a.model_copy(update={"images": 2000}))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["nothing.npy"], "nothing there"),
+        (["{few}", "--data", "mnist-5k"], "at least 24 images"),
+        (["{rgb}", "--data", "mnist-5k"], "bring both to one size"),
+        (["{rgb}"], "name the real images"),
+        (["{good}", "--data", "mnist-5k", "--n", "10"], "--n 10: expected 24 to"),
+        (["{good}", "--data", "mnist-5k", "--features", "gv2"], "did you mean 'gv1'"),
+        (["{good}", "--data", "mnist-5k", "--step", "5"], "--step belongs to a run"),
+        (["{good}", "--data", "mnist-5k", "--out", "x.txt"], "expected a .json"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_in_one_line(tmp_path, capsys, words, expected):
+    files = {
+        "few": saved(tmp_path / "few.npy", tiny.pictures(5, (1, 28, 28))),
+        "rgb": saved(tmp_path / "rgb.npy", tiny.pictures(30, (3, 16, 16))),
+        "good": saved(tmp_path / "good.npy", tiny.pictures(30, (1, 28, 28))),
+    }
+    words = [word.format(**files) for word in words]
+    if words[0] == "nothing.npy":
+        words[0] = str(tmp_path / "nothing.npy")
+    assert cli.main(["evaluate", *words]) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+
+
+def test_a_run_of_rgb_pictures_is_scored_by_the_colour_features(tmp_path):
+    run = tiny.train(tmp_path, data=tiny.data_file(tmp_path, shape=(3, 16, 16)), steps=2)
+    found = evaluation.evaluate_run(run, count=40)
+    assert found.evaluation.protocol.features == "gv1-colour"
+    assert np.isfinite(found.as_json()["fid"])
+
+
+def test_a_run_can_be_held_against_other_real_images_of_its_shape_only(tmp_path, run):
+    others = tmp_path / "others.npy"
+    np.save(others, tiny.pictures(80, (1, 12, 12), seed=5))
+    assert evaluation.evaluate_run(run, data=others, count=40).evaluation.protocol.reference == "others"
+    with pytest.raises(DataError, match="name other real images with --data"):
+        evaluation.evaluate_run(run, data="mnist-5k", count=40)
+
+
+@pytest.mark.full_data
+def test_mnists_own_test_set_reaches_the_floor_exactly(tmp_path):
+    test = ganvas.load("mnist", split="test")
+    found = evaluation.evaluate_images(saved(tmp_path / "test.npy", test.images), data="mnist").as_json()
+    for key in ("fid", "kid", "precision", "recall", "density", "coverage", "vendi"):
+        assert found[key] == found[f"{key}_floor"]
+    assert found["modes"] == 10
+    assert 0.5 < found["precision"] < 1
+    assert 0.98 < 1 - found["copies"] < 1
