@@ -66,9 +66,12 @@ def new_branch(
     with devices.memory_errors():
         folder = checkpoint.folder_of(run.directory.checkpoints, number)
         state = checkpoint.load(folder, record.data.image_shape, cpu, recipe)
+    kind = recipe.precision if "precision" in settings else record.precision
+    device = torch.device(str(record.machine.get("device", "cpu")))
     branch = record.model_copy(
         update={
             "recipe": recipe,
+            "precision": devices.precision(kind, device),
             "seed": record.seed if seed is None else seed,
             "branch": Branch(parent=str(run.path.resolve()), step=number, changed=changed),
             **made,

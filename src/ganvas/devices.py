@@ -36,6 +36,39 @@ def make_repeatable(device: torch.device) -> None:
         torch.backends.cudnn.benchmark = False
 
 
+def has_bf16() -> bool:
+    """Whether this processor multiplies bf16 itself (AVX512-BF16 or AMX); known on Linux alone."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123 - a pseudo-file
+            flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def precision(name: str, device: torch.device) -> str:
+    """Return "fp32" or "bf16" for "auto", "fp32" or "bf16": auto is bf16 where the hardware multiplies it.
+
+    Raises:
+        DeviceError: an unknown name.
+    """
+    if name not in ("auto", "fp32", "bf16"):
+        raise DeviceError(f"unknown precision {name!r}: expected auto, fp32 or bf16")
+    if name != "auto":
+        return name
+    fast = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else has_bf16()
+    return "bf16" if fast else "fp32"
+
+
+def rounding(name: str, device: torch.device) -> torch.autocast:
+    """A context in which products are of the precision "fp32" or "bf16".
+
+    In bf16 the weights stay fp32 and are rounded for each step; sums within a product are fp32; logits,
+    losses, moving statistics and optimisers are fp32.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16")
+
+
 def describe(device: torch.device) -> dict[str, str | int]:
     """What a run records of its machine: processor, threads, system, library versions."""
     machine: dict[str, str | int] = {

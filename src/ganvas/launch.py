@@ -42,6 +42,7 @@ def train(
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
+    precision: str | None = None,
     settings: Mapping[str, Any] | None = None,
     split: str | None = None,
     size: int | None = None,
@@ -65,6 +66,7 @@ def train(
         seed: where all randomness comes from.
         device: "auto", "cpu" or "cuda".
         threads: processor threads; PyTorch's own choice where none is given.
+        precision: "fp32", "bf16" or "auto", which is bf16 where the hardware multiplies it.
         settings: recipe keys by their path, as {"discriminator.dropout": 0}.
         split: "train", "test" or "all" instead of the recipe's.
         size: side that images are brought to, with `fit` "crop", "pad" or "resize".
@@ -86,7 +88,9 @@ def train(
     """
     chosen = recipe if isinstance(recipe, Recipe) else recipes.find(recipe)
     chosen = chosen.changed(
-        _settings(settings, epochs, steps, split=split, tensorboard=tensorboard, guard=guard)
+        _settings(
+            settings, epochs, steps, split=split, tensorboard=tensorboard, guard=guard, precision=precision
+        )
     )
     _checked(seed)
     place = devices.find(device)
@@ -103,6 +107,7 @@ def train(
         seed=seed,
         data=_data_record(images, chosen, data, size, fit),
         steps_per_epoch=batches.steps_per_epoch,
+        precision=devices.precision(chosen.precision, place),
         notes=tuple(_notes(chosen, images)),
         **_made(command or f"ganvas.train({chosen.name!r}, ...)"),
         machine=devices.describe(place),

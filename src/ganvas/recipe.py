@@ -142,7 +142,7 @@ class Scores(Values):
 _SCHEDULE = {
     "name", "summary", "source", "data", "split", "image_size", "length", "checkpoint_every",
     "checkpoints_newest", "checkpoints_keep_every", "log_every", "grid", "verdict", "generator_every",
-    "animation", "tensorboard", "scores", "guard",
+    "animation", "tensorboard", "scores", "guard", "precision",
 }  # fmt: skip
 
 
@@ -171,6 +171,10 @@ class Recipe(Values):
     update: Update = Update()
     ema: float | None = Field(None, gt=0, lt=1, description="decay of the generator's average")
 
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="of products; auto is bf16 where the hardware multiplies it, and a run records which",
+    )
     length: Span
     checkpoint_every: Span = "5 epochs"
     checkpoints_newest: PositiveInt = Field(3, description="how many of the newest are kept")

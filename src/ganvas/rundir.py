@@ -21,7 +21,7 @@ import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, ValidationError
 
@@ -71,6 +71,7 @@ class RunRecord(Values):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     data: DataRecord
     steps_per_epoch: PositiveInt
+    precision: Literal["fp32", "bf16"] = "fp32"
     notes: tuple[str, ...] = ()
     branch: Branch | None = None
     command: str

@@ -67,6 +67,7 @@ def run(s: Session) -> None:
                 random,
                 pixel_range=recipe.pixel_range,
                 until=record.steps,
+                precision=record.precision,
             ):
                 watch(progress)
                 if stopped() and progress.step < record.steps:
@@ -102,7 +103,7 @@ def _announce(s: Session, shown: Display) -> None:
     shown.say(
         f"training {begin}to step {record.steps} ({record.recipe.length}, "
         f"{record.steps_per_epoch} steps an epoch) on {s.device.type}, "
-        f"{torch.get_num_threads()} threads, into {s.directory.path}"
+        f"{torch.get_num_threads()} threads, {record.precision}, into {s.directory.path}"
     )
 
 

@@ -57,7 +57,7 @@ def summary(run: Run) -> list[str]:
     lines += [
         f"made by      {r.command}",
         f"made on      {r.machine.get('gpu', r.machine.get('processor'))}, {threads} threads, "
-        f"torch {r.machine.get('torch')}, ganvas {r.ganvas}, {r.created}",
+        f"{r.precision}, torch {r.machine.get('torch')}, ganvas {r.ganvas}, {r.created}",
     ]
     if run.step < r.steps:
         lines.append(f"go on        ganvas resume {run.directory.typed}")

@@ -18,7 +18,17 @@ from ganvas.networks import (
     ToImage,
     Weights,
 )
-from ganvas.networks.layers import Dropout, Flatten, KerasBatchNorm, Logit, SameConv2d, SameConvTranspose2d
+from ganvas.networks.layers import (
+    Dropout,
+    Flatten,
+    KerasBatchNorm,
+    Logit,
+    SameConv2d,
+    SameConvTranspose2d,
+    Sigmoid,
+    Tanh,
+)
+from ganvas.networks.products import Linear
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (1, 30, 30), (3, 64, 48), (1, 8, 8)]
 
@@ -69,23 +79,23 @@ def test_the_generator_walks_the_discriminators_sides_backwards(side, sides):
 
 def test_a_dense_layer_is_followed_by_slope_then_norm_in_a_dense_generator():
     kinds = [type(layer) for layer in DenseGenerator(hidden=(4, 3)).build((1, 8, 8), 5, (-1, 1))]
-    assert kinds[:6] == [nn.Linear, nn.LeakyReLU, KerasBatchNorm] * 2
+    assert kinds[:6] == [Linear, nn.LeakyReLU, KerasBatchNorm] * 2
 
 
 def test_a_convolutional_generators_norm_comes_before_its_slope():
     spec = ConvolutionalGenerator(base=2, to_image=ToImage(kernel=3), batch_norm=BatchNorm())
     kinds = [type(layer) for layer in spec.build((1, 8, 8), 5, (-1, 1))]
-    assert kinds[:3] == [nn.Linear, KerasBatchNorm, nn.LeakyReLU]
+    assert kinds[:3] == [Linear, KerasBatchNorm, nn.LeakyReLU]
 
 
-@pytest.mark.parametrize(("pixel_range", "last"), [((0, 1), nn.Sigmoid), ((-1, 1), nn.Tanh)])
+@pytest.mark.parametrize(("pixel_range", "last"), [((0, 1), Sigmoid), ((-1, 1), Tanh)])
 @pytest.mark.parametrize(
     "spec", [DenseGenerator(hidden=(3,)), ConvolutionalGenerator(base=2, to_image=ToImage(kernel=3))]
 )
 def test_the_pixel_range_decides_how_a_generator_ends(spec, pixel_range, last):
     kinds = [type(layer) for layer in spec.build((1, 8, 8), 5, pixel_range)]
     assert last in kinds
-    assert {nn.Sigmoid, nn.Tanh} & set(kinds) == {last}
+    assert {Sigmoid, Tanh} & set(kinds) == {last}
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -99,13 +109,13 @@ def test_a_discriminators_first_layer_has_batch_norm_only_when_asked(first):
     assert kinds == [
         *[SameConv2d, *(norm * first), nn.LeakyReLU, Dropout],
         *[SameConv2d, *norm, nn.LeakyReLU, Dropout],
-        *[Flatten, nn.Linear, *norm, nn.LeakyReLU, Dropout, Logit],
+        *[Flatten, Linear, *norm, nn.LeakyReLU, Dropout, Logit],
     ]
 
 
 def test_a_dense_discriminator_drops_after_each_hidden_layer():
     kinds = [type(layer) for layer in DenseDiscriminator(hidden=(4, 3), dropout=0.2).build((1, 8, 8))]
-    assert kinds == [Flatten, *[nn.Linear, nn.LeakyReLU, Dropout] * 2, Logit]
+    assert kinds == [Flatten, *[Linear, nn.LeakyReLU, Dropout] * 2, Logit]
 
 
 def test_slope_0_is_relu():

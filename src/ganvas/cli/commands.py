@@ -37,6 +37,7 @@ def train(a: Namespace) -> None:
         seed=a.seed,
         device=a.device,
         threads=a.threads,
+        precision=a.precision,
         settings=parse_settings(a.settings),
         split=a.split,
         size=a.size,
@@ -212,6 +213,25 @@ def report(a: Namespace) -> None:
     page, left_out = reported(run, out)
     _say([*run.notes, *([left_out] if left_out else [])])
     print(page)
+
+
+def bench(a: Namespace) -> None:
+    """`ganvas bench`."""
+    from ganvas.bench import bench as measured
+    from ganvas.recipe import parse_settings
+
+    found = measured(
+        a.recipe,
+        a.data,
+        steps=a.steps,
+        settings=parse_settings(a.settings),
+        precision=a.precision or "auto",
+        device=a.device,
+        threads=a.threads,
+        size=a.size,
+        fit=a.fit,
+    )
+    print(json.dumps(found.as_json()) if a.json else "\n".join(found.lines()))
 
 
 def recipes(a: Namespace) -> None:

@@ -51,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     _evaluate(commands)
     _compare(commands)
     _report(commands)
+    _bench(commands)
     _recipes(commands)
     _data(commands)
     return parser
@@ -108,6 +109,13 @@ def _settings_argument(parser: Parser, what: str) -> None:
     )  # fmt: skip
 
 
+def _precision_argument(parser: Parser) -> None:
+    parser.add_argument(
+        "--precision", choices=["auto", "fp32", "bf16"],
+        help="of products (default auto: bf16 where the processor or GPU multiplies it, else fp32)",
+    )  # fmt: skip
+
+
 def _running_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--device", default="auto", metavar="auto|cpu|cuda",
@@ -159,6 +167,7 @@ def _train(commands: Any) -> None:
     _memory_argument(parser)
     _running_arguments(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads")
+    _precision_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is already in DIR")
 
 
@@ -279,6 +288,22 @@ def _report(commands: Any) -> None:
     parser = _command(commands, "report", "write a run's page: what it is, curves, grids, scores")
     _run_argument(parser)
     parser.add_argument("--out", metavar="PAGE", help="the page (default RUN/report.html)")
+
+
+def _bench(commands: Any) -> None:
+    parser = _command(commands, "bench", "measure how fast a recipe trains and samples on this machine")
+    parser.add_argument("recipe", metavar="RECIPE", help="a name, a file or a module, as 'train' takes it")
+    parser.add_argument("--data", metavar="D", help="a data set's name or path (default: the bundled digits)")
+    parser.add_argument(
+        "--steps", type=int, default=20, metavar="N", help="steps timed (default %(default)s)"
+    )
+    _settings_argument(parser, "change a recipe's value")
+    _precision_argument(parser)
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda", help="where to compute")
+    parser.add_argument("--threads", type=int, metavar="N", help="processor threads")
+    parser.add_argument("--size", type=int, metavar="N", help="bring all images to N x N pixels")
+    parser.add_argument("--fit", metavar="crop|pad|resize", help="how")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _recipes(commands: Any) -> None:

@@ -7,11 +7,14 @@ Keras's order without a copy.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ganvas.networks import thin
+from ganvas.networks.products import Linear, whole
 
 
 def strided_sides(side: int, strides: list[int]) -> list[int]:
@@ -43,8 +46,16 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         kernel, stride = self.kernel_size[0], self.stride[0]
-        top, bottom = same_padding(x.shape[2], -(-x.shape[2] // stride), kernel, stride)
-        left, right = same_padding(x.shape[3], -(-x.shape[3] // stride), kernel, stride)
+        side = -(-x.shape[2] // stride), -(-x.shape[3] // stride)
+        top, bottom = same_padding(x.shape[2], side[0], kernel, stride)
+        left, right = same_padding(x.shape[3], side[1], kernel, stride)
+        places = side[0] * side[1]
+        if thin.suits(x, self.in_channels, places, kernel):
+            return thin.from_image(x, self.weight, self.bias, stride, (top, left), side)
+        if stride == 1 and thin.suits(x, self.out_channels, places, kernel):
+            turned = self.weight.flip(2, 3).transpose(0, 1)  # a convolution is the transpose of its mirror
+            before = kernel - 1 - top, kernel - 1 - left
+            return thin.to_image(x, turned, self.bias, 1, before, side)
         if (top, left) != (bottom, right):
             # The convolution itself pads both sides alike: only the odd pixel is padded by a copy.
             x = F.pad(x, (0, right - left, 0, bottom - top))
@@ -64,6 +75,8 @@ class SameConvTranspose2d(nn.ConvTranspose2d):
         kernel, stride = self.kernel_size[0], self.stride[0]
         top, bottom = same_padding(self.height, x.shape[2], kernel, stride)
         left, right = same_padding(self.width, x.shape[3], kernel, stride)
+        if thin.suits(x, self.out_channels, x.shape[2] * x.shape[3], kernel):
+            return thin.to_image(x, self.weight, self.bias, stride, (top, left), (self.height, self.width))
         y = F.conv_transpose2d(x, self.weight, self.bias, self.stride, (top, left))
         # `padding` crops both sides alike; "same" crops the odd pixel at the end.
         if (top, left) != (bottom, right):
@@ -201,11 +214,32 @@ class Flatten(nn.Module):
         return x.permute(0, 2, 3, 1).flatten(1)
 
 
-class Logit(nn.Linear):
-    """The last layer of a discriminator: [N, features] -> logits [N]."""
+class Logit(Linear):
+    """The last layer of a discriminator: [N, features] -> logits float32 [N], in fp32 at any precision."""
 
     def __init__(self, features: int) -> None:
         super().__init__(features, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).squeeze(1)
+        with torch.autocast(x.device.type, enabled=False) if _rounds(x) else nullcontext():
+            return super().forward(whole(x)).squeeze(1)
+
+
+class Tanh(nn.Tanh):
+    """The last layer of a generator: float32 pixels in [-1, 1], at any precision."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(whole(x))
+
+
+class Sigmoid(nn.Sigmoid):
+    """The last layer of a generator: float32 pixels in [0, 1], at any precision."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(whole(x))
+
+
+def _rounds(x: Tensor) -> bool:
+    """Whether products are rounded here; asked first, since not every device knows of it."""
+    kind = x.device.type
+    return x.dtype != torch.float32 or (kind in ("cpu", "cuda") and torch.is_autocast_enabled(kind))

@@ -16,9 +16,12 @@ from ganvas.networks.layers import (
     Logit,
     SameConv2d,
     SameConvTranspose2d,
+    Sigmoid,
+    Tanh,
     ToMap,
     strided_sides,
 )
+from ganvas.networks.products import Linear
 from ganvas.networks.spec import BatchNorm, ImageShape
 
 
@@ -35,7 +38,7 @@ def _drop(rate: float) -> list[nn.Module]:
 
 
 def _to_pixels(pixel_range: tuple[int, int]) -> nn.Module:
-    return nn.Sigmoid() if pixel_range == (0, 1) else nn.Tanh()
+    return Sigmoid() if pixel_range == (0, 1) else Tanh()
 
 
 def convolutional_generator(
@@ -52,7 +55,7 @@ def convolutional_generator(
     layers: list[nn.Module] = []
     inputs = latent_size
     for outputs in (*spec.hidden, heights[0] * widths[0] * spec.base):
-        layers += [nn.Linear(inputs, outputs, bias=spec.bias), *_norm(spec.batch_norm, outputs)]
+        layers += [Linear(inputs, outputs, bias=spec.bias), *_norm(spec.batch_norm, outputs)]
         layers += [_activation(spec.slope)]
         inputs = outputs
     layers += [ToMap(spec.base, heights[0], widths[0])]
@@ -84,7 +87,7 @@ def convolutional_discriminator(spec: ConvolutionalDiscriminator, image_shape: I
     layers += [Flatten()]
     inputs *= strided_sides(height, strides)[-1] * strided_sides(width, strides)[-1]
     for outputs in spec.hidden:
-        layers += [nn.Linear(inputs, outputs), *_norm(spec.batch_norm, outputs)]
+        layers += [Linear(inputs, outputs), *_norm(spec.batch_norm, outputs)]
         layers += [_activation(spec.slope), *_drop(spec.dropout)]
         inputs = outputs
     return nn.Sequential(*layers, Logit(inputs))
@@ -98,10 +101,10 @@ def dense_generator(
     layers: list[nn.Module] = []
     inputs = latent_size
     for outputs in spec.hidden:
-        layers += [nn.Linear(inputs, outputs), _activation(spec.slope)]
+        layers += [Linear(inputs, outputs), _activation(spec.slope)]
         layers += _norm(spec.batch_norm, outputs)
         inputs = outputs
-    layers += [nn.Linear(inputs, channels * height * width), _to_pixels(pixel_range)]
+    layers += [Linear(inputs, channels * height * width), _to_pixels(pixel_range)]
     return nn.Sequential(*layers, ToMap(channels, height, width))
 
 
@@ -111,6 +114,6 @@ def dense_discriminator(spec: DenseDiscriminator, image_shape: ImageShape) -> nn
     layers: list[nn.Module] = [Flatten()]
     inputs = channels * height * width
     for outputs in spec.hidden:
-        layers += [nn.Linear(inputs, outputs), _activation(spec.slope), *_drop(spec.dropout)]
+        layers += [Linear(inputs, outputs), _activation(spec.slope), *_drop(spec.dropout)]
         inputs = outputs
     return nn.Sequential(*layers, Logit(inputs))

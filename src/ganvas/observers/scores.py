@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ganvas import operations
+from ganvas import recipe as recipe_module
 from ganvas.errors import DataError, DownloadError, GuardStop
+from ganvas.networks import ImageShape
 from ganvas.observers.reading import Reading
 from ganvas.randomness import Stream
 from ganvas.recipe import Recipe
@@ -18,6 +22,23 @@ from ganvas.scores.score import floor, score
 from ganvas.training.loop import Progress
 
 Line = dict[str, Any]
+
+
+SHARE = 0.05  # of the operations of training, at most, where the recipe leaves it open
+LOOKED_AT = 100_000_000  # multiply-adds that scoring an image costs beside drawing it, as timed
+
+
+def steps_between(recipe: Recipe, image_shape: ImageShape, steps_per_epoch: int) -> int:
+    """Steps from one score to the next: what the recipe says, or whole epochs that make scores cheap.
+
+    Counted, not timed: so the same run is scored at the same steps on every machine.
+    """
+    scores = recipe.scores or recipe_module.Scores()
+    if scores.every is not None:
+        return recipe_module.steps_in(scores.every, steps_per_epoch)
+    each = operations.sample(recipe, image_shape) + LOOKED_AT
+    epoch = steps_per_epoch * operations.step(recipe, image_shape)
+    return math.ceil(scores.images * each / (SHARE * epoch)) * steps_per_epoch
 
 
 @dataclass

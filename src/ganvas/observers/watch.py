@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-from ganvas import operations
 from ganvas.animate import animate
 from ganvas.data.imageset import ImageSet
 from ganvas.errors import RunError
@@ -14,18 +12,14 @@ from ganvas.observers.grids import Grids
 from ganvas.observers.metrics_log import MetricsLog, cut_after
 from ganvas.observers.reading import Reading, Readings
 from ganvas.observers.saves import Checkpoints, Generators
-from ganvas.observers.scores import Scores
+from ganvas.observers.scores import Scores, steps_between
 from ganvas.observers.tensorboard import MISSING, TensorBoard, installed
 from ganvas.observers.verdict import Verdicts
-from ganvas.recipe import Scores as ScoresValues
 from ganvas.recipe import Span
 from ganvas.rundir import RunDirectory, RunRecord
 from ganvas.scores import load_reference
 from ganvas.training.loop import Observer, Progress
 from ganvas.training.state import TrainState
-
-SHARE_OF_SCORES = 0.05  # of the operations of training, at most, where the recipe leaves it open
-LOOKED_AT = 100_000_000  # multiply-adds that scoring an image costs beside drawing it, as timed
 
 
 class Watch:
@@ -131,7 +125,7 @@ class Watch:
             recipe,
             record.seed,
             recipe.scores.images,
-            self._every(self._steps_between_scores(recipe.scores)),
+            self._every(steps_between(recipe, data.image_shape, record.steps_per_epoch)),
             record.epoch_of,
             lambda: load_reference(data.requested, size=data.size, fit=data.fit),
             self._directory.typed,
@@ -141,16 +135,6 @@ class Watch:
             [board.score for board in boards],
             self._directory.metric_lines(),
         )
-
-    def _steps_between_scores(self, scores: ScoresValues) -> int:
-        record = self._record
-        if scores.every is not None:
-            return record.steps_in(scores.every)
-        # Counted, not timed: so the same run is scored at the same steps on every machine.
-        sampled = operations.sample(record.recipe, record.data.image_shape) + LOOKED_AT
-        epoch = record.steps_per_epoch * operations.step(record.recipe, record.data.image_shape)
-        epochs = math.ceil(scores.images * sampled / (SHARE_OF_SCORES * epoch))
-        return epochs * record.steps_per_epoch
 
     def _due(self, span: Span) -> Callable[[int], bool]:
         """Whether a step is a multiple of `span`, or the last one."""

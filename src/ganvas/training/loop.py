@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ganvas import devices
 from ganvas.data.batches import Batches
 from ganvas.images import to_float
 from ganvas.training.state import TrainState
@@ -34,6 +35,7 @@ def train(
     *,
     pixel_range: tuple[int, int],
     until: int,
+    precision: str = "fp32",
 ) -> Iterator[Progress]:
     """Update `state` until it has taken `until` steps, yielding after each.
 
@@ -44,13 +46,16 @@ def train(
         random: random numbers by step.
         pixel_range: what the images are scaled to.
         until: the step to stop after.
+        precision: "fp32" or "bf16"; see `devices.rounding`.
     """
+    device = next(state.generator.parameters()).device
     state.generator.train()
     state.discriminator.train()
     while state.step < until:
         real = to_float(batches.at(state.step), pixel_range)
         real = real.contiguous(memory_format=torch.channels_last)
-        terms = update(state, real, random(state.step))
+        with devices.rounding(precision, device):
+            terms = update(state, real, random(state.step))
         if state.ema is not None:
             state.ema.update_parameters(state.generator)
         state.step += 1

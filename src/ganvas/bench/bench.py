@@ -1,0 +1,280 @@
+"""The measurement behind `ganvas bench`: images a second, and how far from the machine's own rate."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganvas import devices, operations, recipes
+from ganvas.bench.machine import matrix_rate, synchronize
+from ganvas.bench.observing import observers_seconds
+from ganvas.bench.parts import Parts
+from ganvas.data import ImageSet, load
+from ganvas.data.batches import Batches
+from ganvas.errors import UserError
+from ganvas.randomness import StepRandom
+from ganvas.recipe import Recipe, steps_in
+from ganvas.sampling import generate
+from ganvas.scores import load_reference
+from ganvas.training import checkpoint, updates
+from ganvas.training.loop import train
+from ganvas.training.state import TrainState, new_state
+
+WARM_UP = 5
+SAMPLED = 500  # images a sampling batch, as `ganvas sample` draws them
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What was measured; times in seconds, rates in images or operations a second.
+
+    Attributes:
+        images_per_second: median over the steps.
+        images_per_second_low: the lower quartile.
+        images_per_second_high: the upper quartile.
+        parts: seconds a step of each part; observers at their defaults, spread over the recipe's length.
+        operations_per_image: two for each multiply-add that the mathematics needs, padding left out.
+        flops: operations a second that the steps reached.
+        machine_flops: what products of matrices reach here, at the same precision, in this run.
+        sample_images_per_second: of the generator alone, in fp32.
+        sample_ratio: its operations a second over the machine's in fp32.
+        checkpoint_seconds: one save, to the disk.
+        peak_memory_bytes: of the process (on a GPU, of its memory).
+        full_length_seconds: what the recipe's whole length takes here.
+    """
+
+    recipe: str
+    data: str
+    image_shape: tuple[int, int, int]
+    batch_size: int
+    precision: str
+    device: str
+    machine: Mapping[str, str | int]
+    steps: int
+    images_per_second: float
+    images_per_second_low: float
+    images_per_second_high: float
+    parts: Mapping[str, float]
+    operations_per_image: int
+    flops: float
+    machine_flops: float
+    sample_images_per_second: float
+    sample_ratio: float
+    checkpoint_seconds: float
+    peak_memory_bytes: int
+    full_length_steps: int
+    full_length_seconds: float
+
+    @property
+    def ratio(self) -> float:
+        """The rate reached over the machine's own."""
+        return self.flops / self.machine_flops
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; rates of operations in units of 10^9."""
+        values = dict(vars(self))
+        for name in ("flops", "machine_flops"):
+            values[name.replace("flops", "gflops")] = round(values.pop(name) / 1e9, 2)
+        values["ratio"] = round(self.ratio, 4)
+        values["machine"], values["parts"] = dict(self.machine), dict(self.parts)
+        return values
+
+    def lines(self) -> list[str]:
+        """The lines that people read."""
+        step = self.batch_size / self.images_per_second
+        channels, height, width = self.image_shape
+        low, high = self.images_per_second_low, self.images_per_second_high
+        shares = ", ".join(f"{part} {seconds / step:.0%}" for part, seconds in self.parts.items())
+        hours, minutes = divmod(round(self.full_length_seconds / 60), 60)
+        length = f"{hours} h {minutes} min" if hours else f"{self.full_length_seconds / 60:.1f} min"
+        return [
+            f"{self.recipe} on {self.data}, {channels} x {height} x {width}, batches of {self.batch_size}, "
+            f"{self.precision}, {self.device}: {self.machine.get('gpu', self.machine.get('processor'))}, "
+            f"{self.machine.get('threads')} threads",
+            f"training     {self.images_per_second:,.0f} images/s (quartiles {low:,.0f} to {high:,.0f}, "
+            f"{self.steps} steps), {step:.3f} s a step",
+            f"of a step    {shares}",
+            f"operations   {self.operations_per_image / 1e6:,.0f} M an image, {self.flops / 1e9:,.0f} "
+            f"GFLOP/s; the machine's matrix products {self.machine_flops / 1e9:,.0f}: {self.ratio:.0%}",
+            f"sampling     {self.sample_images_per_second:,.0f} images/s in fp32, {self.sample_ratio:.0%} of "
+            f"the machine's matrix products",
+            f"checkpoint   {self.checkpoint_seconds:.3f} s a save",
+            f"memory       {self.peak_memory_bytes / 2**20:,.0f} MiB at most",
+            f"whole length {self.full_length_steps:,} steps, about {length}",
+        ]
+
+
+def bench(
+    recipe: str | Recipe,
+    data: str | Path | None = None,
+    *,
+    steps: int = 20,
+    settings: Mapping[str, Any] | None = None,
+    precision: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    size: int | None = None,
+    fit: str | None = None,
+) -> Bench:
+    """Measure a recipe on this machine.
+
+    Args:
+        recipe: as `ganvas.train` takes it.
+        data: a set's name or path; the bundled digits where None: what is on the pictures takes no time.
+        steps: timed, after a warm-up of 5.
+        settings: recipe keys by their path.
+        precision: "auto", "fp32" or "bf16".
+        device: "auto", "cpu" or "cuda".
+        threads: processor threads.
+        size: side that images are brought to, with `fit`.
+        fit: how.
+
+    Raises:
+        UserError: anything asked for that cannot be.
+    """
+    if steps < 3:
+        raise UserError(f"--steps {steps}: expected 3 or more")
+    chosen = (recipe if isinstance(recipe, Recipe) else recipes.find(recipe)).changed(dict(settings or {}))
+    place = devices.find(device)
+    devices.use_threads(threads)
+    kind = devices.precision(precision, place)
+    name = "mnist-5k" if data is None else data
+    images = load(name, size=size, fit=fit)
+    dtype = torch.bfloat16 if kind == "bf16" else torch.float32
+    with devices.memory_errors():
+        machine_flops = matrix_rate(place, dtype)
+        plain_flops = machine_flops if dtype == torch.float32 else matrix_rate(place, torch.float32)
+        state, batches = new_state(chosen, images.image_shape, 0, place), _batches(chosen, images, place)
+        seconds, parts = _training(chosen, state, batches, place, kind, steps)
+        sampled = _sampling(chosen, state, place)
+        checkpoint_seconds = _checkpoint(chosen, state)
+        parts["observers"] = observers_seconds(
+            chosen,
+            state,
+            batches,
+            lambda: load_reference(name, size=size, fit=fit),
+            checkpoint_seconds,
+            sampled,
+        )
+    rates = [chosen.batch_size / s for s in seconds]
+    low, middle, high = statistics.quantiles(rates, n=4)
+    per_step = 2 * operations.step(chosen, images.image_shape)
+    length = steps_in(chosen.length, batches.steps_per_epoch)
+    return Bench(
+        recipe=chosen.name,
+        data=images.name,
+        image_shape=images.image_shape,
+        batch_size=chosen.batch_size,
+        precision=kind,
+        device=place.type,
+        machine=devices.describe(place),
+        steps=steps,
+        images_per_second=middle,
+        images_per_second_low=low,
+        images_per_second_high=high,
+        parts=parts,
+        operations_per_image=per_step // chosen.batch_size,
+        flops=per_step * middle / chosen.batch_size,
+        machine_flops=machine_flops,
+        sample_images_per_second=sampled,
+        sample_ratio=2 * operations.sample(chosen, images.image_shape) * sampled / plain_flops,
+        checkpoint_seconds=checkpoint_seconds,
+        peak_memory_bytes=_peak_memory(place),
+        full_length_steps=length,
+        full_length_seconds=length * chosen.batch_size / middle,
+    )
+
+
+def _batches(recipe: Recipe, images: ImageSet, device: torch.device) -> Batches:
+    return Batches(
+        images,
+        recipe.real_batch,
+        order=recipe.sampling.order,
+        partial_batch="drop",  # all steps alike
+        seed=0,
+        device=device,
+        steps_from=recipe.batch_size,
+    )
+
+
+def _training(
+    recipe: Recipe, state: TrainState, batches: Batches, device: torch.device, precision: str, steps: int
+) -> tuple[list[float], dict[str, float]]:
+    """Seconds of each timed step, and of each part of a step."""
+
+    def random(step: int) -> StepRandom:
+        return StepRandom(0, step, recipe.latent.size, recipe.latent.distribution, device)
+
+    def run(count: int) -> list[float]:
+        seconds, began = [], time.perf_counter()
+        for _ in train(
+            state,
+            updates.find(recipe),
+            batches,
+            random,
+            pixel_range=recipe.pixel_range,
+            until=state.step + count,
+            precision=precision,
+        ):
+            synchronize(device)
+            seconds.append(time.perf_counter() - began)
+            began = time.perf_counter()
+        return seconds
+
+    run(WARM_UP)
+    seconds = run(steps)
+    parts, watched = Parts(device), max(steps // 4, 3)
+    with parts.watching(state, batches):
+        whole = run(watched)
+    return seconds, parts.shares(sum(whole), watched)
+
+
+def _sampling(recipe: Recipe, state: TrainState, device: torch.device) -> float:
+    z = torch.randn(SAMPLED, recipe.latent.size, generator=torch.Generator().manual_seed(0))
+
+    def draw() -> object:
+        return generate(state.generator, z, recipe.pixel_range)
+
+    return SAMPLED / _median(draw, 5, device)
+
+
+def _checkpoint(recipe: Recipe, state: TrainState) -> float:
+    with tempfile.TemporaryDirectory(prefix="ganvas-bench-") as folder:
+
+        def save() -> None:
+            checkpoint.save(Path(folder), state, recipe)
+            state.step += 1
+
+        return _median(save, 3, torch.device("cpu"))
+
+
+def _median(call: Callable[[], object], rounds: int, device: torch.device) -> float:
+    """Median seconds of a call, after one that is not counted."""
+    call()
+    seconds = []
+    for _ in range(rounds):
+        synchronize(device)
+        began = time.perf_counter()
+        call()
+        synchronize(device)
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
+
+
+def _peak_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":  # it has no such count
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,81 @@
+"""What observers cost at their defaults: each is timed once, and counted as often as the recipe calls it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ganvas.data.batches import Batches
+from ganvas.observers.grids import Grids
+from ganvas.observers.metrics_log import MetricsLog
+from ganvas.observers.reading import Readings
+from ganvas.observers.scores import steps_between
+from ganvas.recipe import Recipe, Span, steps_in
+from ganvas.rundir import RunDirectory
+from ganvas.scores import Reference
+from ganvas.scores.score import score
+from ganvas.training.loop import Progress
+from ganvas.training.state import TrainState
+
+
+def observers_seconds(
+    recipe: Recipe,
+    state: TrainState,
+    batches: Batches,
+    reference: Callable[[], Reference],
+    checkpoint_seconds: float,
+    sampled_per_second: float,
+) -> float:
+    """Seconds a step, spread over the recipe's whole length: log, grids, scores and checkpoints.
+
+    Args:
+        recipe: what is measured.
+        state: at any step.
+        batches: of the data set.
+        reference: gives the real images; called if the recipe has scores.
+        checkpoint_seconds: what one save takes.
+        sampled_per_second: images that the generator draws in a second.
+    """
+    epoch = batches.steps_per_epoch
+
+    def times(span: Span) -> float:
+        return 1 / steps_in(span, epoch)
+
+    with tempfile.TemporaryDirectory(prefix="ganvas-bench-") as folder:
+        directory = RunDirectory(Path(folder))
+        directory.samples.mkdir()
+        grids = Grids(directory, recipe, 0, lambda _: True)
+        seconds = times(recipe.log_every) * _reading(directory, epoch, state)
+        seconds += times(recipe.grid.every) * _seconds(lambda: grids.write(state))
+    seconds += times(recipe.checkpoint_every) * checkpoint_seconds
+    if recipe.scores is not None:
+        drawn = recipe.scores.images / sampled_per_second
+        real = reference()
+        scored = drawn + _scoring(real, recipe.scores.images)
+        seconds += scored / steps_between(recipe, real.images.image_shape, epoch)
+    return seconds
+
+
+def _reading(directory: RunDirectory, epoch: int, state: TrainState) -> float:
+    readings = Readings(1, 2**62, lambda _: False, epoch, [MetricsLog(directory.metrics)])
+    terms = {name: torch.zeros(()) for name in "abcdefghi"}
+    return _seconds(lambda: readings(Progress(state.step + 1, 1, terms, state)))
+
+
+def _scoring(reference: Reference, count: int) -> float:
+    """Seconds of scoring so many images, the features of the real ones at hand."""
+    index = torch.arange(count) % len(reference.images)
+    pixels = reference.images.images[index.numpy()]
+    return _seconds(lambda: score(reference.extractor(pixels), reference))
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """Of the second call: the first may have something to prepare."""
+    call()
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
