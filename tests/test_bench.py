@@ -35,7 +35,7 @@ def test_every_recipe_is_measured_with_all_its_parts(tmp_path, recipe):
     assert all(seconds >= 0 for seconds in found.parts.values())
     assert found.images_per_second_low <= found.images_per_second <= found.images_per_second_high
     assert found.full_length_seconds == pytest.approx(
-        found.full_length_steps * found.batch_size / found.images_per_second
+        found.full_length_steps * (found.batch_size / found.images_per_second + found.parts["observers"])
     )
     assert found.flops == pytest.approx(found.operations_per_image * found.images_per_second, rel=1e-3)
     assert found.as_json()["ratio"] == pytest.approx(found.flops / found.machine_flops, abs=1e-4)
@@ -73,6 +73,11 @@ def test_what_cannot_be_measured_is_refused_in_one_line(capsys, words, expected)
     error = capsys.readouterr().err
     assert expected in error
     assert error.count("\n") == 1
+
+
+def test_a_set_too_small_for_scores_is_measured_without_them(tmp_path):
+    found = bench("mlp", tiny.data_file(tmp_path, count=20), steps=3, settings=settings("mlp"), threads=1)
+    assert found.images_per_second > 0
 
 
 def test_the_networks_are_unharmed_by_being_timed(tmp_path):

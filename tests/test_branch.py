@@ -88,6 +88,10 @@ def test_a_damaged_best_checkpoint_is_passed_over_with_a_note(tmp_path):
         ({"from_": 6}, "give a longer length"),
         ({"from_": 2, "settings": {"generator.base": 16}}, "generator cannot be changed"),
         ({"from_": 2, "settings": {"latent.size": 7}}, "latent cannot be changed"),
+        ({"from_": 2, "settings": {"split": "test"}}, "split cannot be changed"),
+        ({"from_": 2, "settings": {"data": "fashion-mnist"}}, "data cannot be changed"),
+        ({"from_": 2, "settings": {"batch_size": 1000}}, "batch_size 1000 is larger"),
+        ({"from_": 2, "data": "/no/such/place"}, "nothing there"),
         ({"from_": 2, "settings": {"batch_sise": 7}}, "did you mean 'batch_size'"),
         ({"from_": 2, "seed": -1}, "--seed -1"),
         ({"settings": {"batch_size": 8}}, "belong to a branch"),
@@ -122,3 +126,29 @@ def test_the_command_line_begins_a_branch_and_show_tells_of_it(parent, capsys):
     shown = capsys.readouterr().out
     assert "branch" in shown
     assert "batch_size 8" in shown
+
+
+def test_a_branch_with_another_batch_counts_its_epochs_anew(parent):
+    branch = launch.resume(parent.path, from_=2, settings={"batch_size": 36}, quiet=True)
+    assert parent.record.steps_per_epoch == 5
+    assert branch.record.steps_per_epoch == 2
+
+
+def test_a_branch_is_begun_from_within_the_run_too(parent, monkeypatch):
+    monkeypatch.chdir(parent.path)
+    branch = launch.resume(".", from_=2, quiet=True)
+    assert branch.path == parent.path.with_name("run-from-2").resolve()
+
+
+def test_a_branch_keeps_its_own_best_though_its_parent_was_better(tmp_path):
+    run = tiny.train(
+        tmp_path, steps=4, settings={**SCORED, "checkpoints_newest": 1, "checkpoints_keep_every": 4}
+    )
+    lines = [json.loads(line) for line in run.directory.metrics.read_text().splitlines()]
+    for line in lines:
+        if "score" in line and line["step"] == 2:
+            line["score"]["fid"] = 0.001
+    run.directory.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    branch = launch.resume(run.path, from_="newest", steps=10, quiet=True)
+    scores = {s["step"]: s["score"]["fid"] for s in branch.metrics() if "score" in s and s["step"] >= 4}
+    assert branch.best_step == min(scores, key=scores.get)

@@ -179,6 +179,73 @@ def test_a_run_can_be_held_against_other_real_images_of_its_shape_only(tmp_path,
         evaluation.evaluate_run(run, data="mnist-5k", count=40)
 
 
+def test_another_test_split_is_another_protocol_and_another_floor(tmp_path):
+    train = tiny.pictures(80, (1, 28, 28))
+    found = []
+    for seed in (5, 6):
+        path = tmp_path / "set.npz"
+        arrays = {"x_train": train[:, 0], "x_test": tiny.pictures(60, (1, 28, 28), seed=seed)[:, 0]}
+        labels = {f"y_{part}": np.zeros(len(arrays[f"x_{part}"]), np.int64) for part in ("train", "test")}
+        np.savez(path, **arrays, **labels)
+        images = saved(tmp_path / "fakes.npy", tiny.pictures(60, (1, 28, 28), seed=9))
+        found.append(evaluation.evaluate_images(images, data=path))
+    with pytest.raises(UserError, match="unseen_fingerprint"):
+        require_same(*(f.evaluation.protocol for f in found))
+    assert found[0].evaluation.floor != found[1].evaluation.floor
+
+
+def test_a_run_trained_on_the_test_split_is_held_against_that(tmp_path):
+    path = tmp_path / "set.npz"
+    parts = {"train": tiny.pictures(80), "test": tiny.pictures(72, seed=3)}
+    np.savez(
+        path,
+        **{f"x_{part}": images[:, 0] for part, images in parts.items()},
+        **{f"y_{part}": np.zeros(len(images), np.int64) for part, images in parts.items()},
+    )
+    test = tiny.train(tmp_path, steps=1, data=path, name="test", split="test")
+    both = tiny.train(tmp_path, steps=1, data=path, name="all", split="all")
+    assert evaluation.evaluate_run(test, count=40).evaluation.protocol.reference == "set test"
+    found = evaluation.evaluate_run(both, count=40)
+    assert found.evaluation.protocol.reference == "set train"
+    assert "trained on the test split, too" in found.notes[0]
+
+
+def test_a_run_whose_data_has_changed_is_not_scored_against_the_change(tmp_path, capsys):
+    run = tiny.train(tmp_path, steps=2)
+    tiny.data_file(tmp_path, seed=8)
+    assert cli.main(["evaluate", str(run.path), "--n", "30"]) == 2
+    assert "holds other images than" in capsys.readouterr().err
+    tiny.data_file(tmp_path, shape=(3, 16, 16))
+    assert cli.main(["report", str(run.path)]) == 0
+    assert "nearest training images are left out" in capsys.readouterr().err
+
+
+def test_data_that_moved_is_scored_where_it_lies_now(tmp_path):
+    from ganvas import launch
+
+    settings = {"scores": {"every": 2, "images": 24, "final": 24}}
+    run = tiny.train(tmp_path, steps=2, settings=settings)
+    moved = (tmp_path / "discs.npz").rename(tmp_path / "moved.npz")
+    again = launch.resume(run.path, steps=4, data=moved, quiet=True)
+    assert [line["step"] for line in again.metrics() if "score" in line] == [2, 4]
+    assert json.loads(again.directory.evaluation.read_text())["step"] in (2, 4)
+    assert evaluation.evaluate_run(again, count=30).evaluation.protocol.images == 30
+
+
+def test_other_questions_leave_the_runs_own_evaluation_alone(tmp_path, run, capsys):
+    before = run.directory.evaluation.read_bytes()
+    words = ["evaluate", str(run.path), "--n", "30", "--step", "newest", "--out", str(tmp_path / "x.json")]
+    assert cli.main(words) == 0
+    assert run.directory.evaluation.read_bytes() == before
+    assert json.loads((tmp_path / "x.json").read_text())["protocol"]["images"] == 30
+
+
+def test_a_missing_checkpoint_is_refused_before_any_work(run, monkeypatch, capsys):
+    monkeypatch.setattr(evaluation, "load_reference", lambda *_, **__: pytest.fail("loaded"))
+    assert cli.main(["evaluate", str(run.path), "--step", "999"]) == 2
+    assert "no checkpoint of step 999" in capsys.readouterr().err
+
+
 @pytest.mark.full_data
 def test_mnists_own_test_set_reaches_the_floor_exactly(tmp_path):
     test = ganvas.load("mnist", split="test")

@@ -138,3 +138,59 @@ def test_the_real_images_are_read_only_when_first_scored(tmp_path, monkeypatch):
         scores_observer.Scores, "__call__", lambda self, progress: self._real is None or pytest.fail("read")
     )
     tiny.train(tmp_path, settings={"scores": {"every": 100, "images": 24, "final": 24}})
+
+
+def test_a_step_that_the_guard_stops_at_is_written_whole(tmp_path, alarmed):
+    settings = {**SCORED, "verdict": {"every": 2}, "generator_every": 2}
+    with pytest.raises(GuardStop):
+        tiny.train(tmp_path, settings=settings, guard="stop")
+    run = launch.resume(tmp_path / "run", guard="warn", quiet=True)
+    assert [line["step"] for line in run.metrics() if "verdict_real" in line] == [2, 4, 6]
+
+
+def test_damaged_numbers_in_the_log_do_not_stop_a_resume(tmp_path):
+    run = tiny.train(tmp_path, steps=4, settings=SCORED)
+    lines = [json.loads(line) for line in run.directory.metrics.read_text().splitlines()]
+    for line in lines:
+        line.update({"real_accuracy": "x"} if "real_accuracy" in line else {})
+        if "score" in line:
+            line["score"].update(modes="ten", vendi=None, copies=True, fid=line["score"]["fid"])
+    run.directory.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert launch.resume(run.path, steps=8, quiet=True).step == 8
+
+
+def test_a_run_that_goes_on_forgets_the_scores_of_its_old_end(tmp_path, monkeypatch):
+    run = tiny.train(tmp_path, settings=SCORED)
+    monkeypatch.setattr(launch, "_measure", lambda *_, **__: pytest.fail("killed here"))
+    with pytest.raises(pytest.fail.Exception):
+        launch.resume(run.path, steps=8, quiet=True)
+    assert not run.directory.evaluation.exists()
+    assert not run.directory.report.exists()
+
+
+def test_what_goes_wrong_with_a_score_does_not_stop_training(tmp_path, monkeypatch, capsys):
+    from ganvas.errors import StorageError
+
+    def full(*_, **__):
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr("ganvas.observers.watch.load_reference", full)
+    monkeypatch.setattr("ganvas.evaluation.load_reference", full)
+    run = tiny.train(tmp_path, settings=SCORED, quiet=False)
+    assert run.step == 6
+    assert capsys.readouterr().err.count("note: no scores: the disk is full") == 2
+    assert run.directory.report.exists()
+
+
+def test_a_run_of_an_older_ganvas_opens_and_goes_on(tmp_path):
+    """Without the keys that came later: scores, guard, precision, branch."""
+    run = tiny.train(tmp_path, steps=3)
+    values = json.loads(run.directory.record_file.read_text())
+    for key in ("precision", "branch"):
+        values.pop(key)
+    for key in ("scores", "guard", "precision"):
+        values["recipe"].pop(key)
+    run.directory.record_file.write_text(json.dumps(values))
+    again = type(run).open(run.path)
+    assert again.record.precision == "fp32"
+    assert len(again.sample(3)) == 3

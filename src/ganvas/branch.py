@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from ganvas import devices
+from ganvas.data.batches import steps_per_epoch
 from ganvas.errors import RunError, UserError
 from ganvas.files import storage_errors, write_bytes
 from ganvas.recipe import Recipe
@@ -22,6 +23,7 @@ from ganvas.run import Run, Step
 from ganvas.rundir import Branch, RunDirectory
 from ganvas.training import checkpoint
 
+_FIXED = ("split", "data", "image_size", "sampling")  # what the run is trained on stays as it is
 _NETWORKS = ("generator", "discriminator", "latent", "pixel_range")
 
 
@@ -51,12 +53,19 @@ def new_branch(
     recipe = run.recipe.changed(settings)
     _check_networks(run.recipe, recipe)
     record = run.record
-    if record.model_copy(update={"recipe": recipe}).steps <= number:
+    epoch = steps_per_epoch(
+        record.data.images,
+        recipe.real_batch,
+        recipe.sampling.order,
+        recipe.sampling.partial_batch,
+        recipe.batch_size,
+    )
+    if record.model_copy(update={"recipe": recipe, "steps_per_epoch": epoch}).steps <= number:
         raise UserError(
             f"the branch would begin at step {number} and end at {recipe.length}: give a longer length with "
             f"--steps or --epochs"
         )
-    path = Path(out).expanduser() if out else _free_name(run.path, number)
+    path = Path(out).expanduser().resolve() if out else _free_name(run.path.resolve(), number)
     if path.exists():
         raise RunError(f"--out {path} exists: a branch needs a new directory")
     changed = dict(settings)
@@ -71,6 +80,7 @@ def new_branch(
     branch = record.model_copy(
         update={
             "recipe": recipe,
+            "steps_per_epoch": epoch,
             "precision": devices.precision(kind, device),
             "seed": record.seed if seed is None else seed,
             "branch": Branch(parent=str(run.path.resolve()), step=number, changed=changed),
@@ -93,6 +103,11 @@ def new_branch(
 
 def _check_networks(before: Recipe, after: Recipe) -> None:
     """Weights can only go on in the networks that they belong to."""
+    for name in _FIXED:
+        if getattr(before, name) != getattr(after, name):
+            raise UserError(
+                f"a branch goes on with the data it finds: {name} cannot be changed in it; train a new run"
+            )
     for name in _NETWORKS:
         old, new = getattr(before, name), getattr(after, name)
         # Dropout and the rule for first weights may change: neither changes the tensors.

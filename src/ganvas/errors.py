@@ -3,6 +3,7 @@
     GanvasError
     ├── UserError            exit 2: what was asked for or handed in cannot be used
     │   ├── DataError        a data set, archive or picture is not what it should be
+    │   │   └── NoSplitError       it is whole, but has no such split
     │   ├── RecipeError      an unknown recipe or key, a value of the wrong type or sign
     │   ├── RunError         a run directory is missing, taken or damaged
     │   │   └── NewerFormatError   it was made by a newer ganvas
@@ -34,6 +35,10 @@ class UserError(GanvasError):
 
 class DataError(UserError):
     """A data set, archive or picture is not what it should be."""
+
+
+class NoSplitError(DataError):
+    """A data set is whole, but has no such split."""
 
 
 class RecipeError(UserError):

@@ -15,12 +15,12 @@ from torch import Tensor
 from ganvas import memory, metrics, scores
 from ganvas.data import load
 from ganvas.data.imageset import in_chunks
-from ganvas.errors import DataError, DownloadError, RunError, UserError
+from ganvas.errors import DataError, GanvasError, UserError
 from ganvas.files import write_bytes, write_json
 from ganvas.images import Pixels, enlarged, grid, png_bytes, to_picture
 from ganvas.report import Extras, report
 from ganvas.report.meanings import METRICS
-from ganvas.run import Run
+from ganvas.run import Run, Step
 from ganvas.scores import Evaluation, Reference, load_reference
 from ganvas.scores.score import FEWEST
 
@@ -104,18 +104,21 @@ def evaluate_run(
     data: str | Path | None = None,
     count: int = 10_000,
     seed: int = 0,
-    step: int | None = None,
+    step: Step = None,
     ema: bool = True,
     features: str | None = None,
 ) -> Evaluated:
-    """Score `count` images of a run's generator and write `RUN/evaluation.json`.
+    """Score `count` images of a run's generator.
+
+    `RUN/evaluation.json` is written where nothing but the number and seed of the images was asked for: runs
+    are compared by it.
 
     Args:
         run: the run; its best checkpoint by score is taken unless `step` says otherwise.
         data: other real images than those it was trained on, or where they lie now.
         count: how many images are drawn and scored.
         seed: of the images.
-        step: a checkpoint's step.
+        step: a checkpoint's step, "best" or "newest".
         ema: the averaged generator, where the run has one.
         features: the feature network; see `ganvas.features`.
 
@@ -123,22 +126,47 @@ def evaluate_run(
         UserError: too few images, no checkpoint, the real images are not to be had.
     """
     _check_count(count)
-    known = run.record.data
+    taken = run.chosen_step(step)
     began = time.perf_counter()
+    reference = reference_of(run, data, features=features)
+    images = np.asarray(run.sample(count, seed=seed, step=taken, ema=ema))
+    notes: tuple[str, ...] = ()
+    if run.record.data.split == "all" and data is None:
+        notes = (
+            "the run was trained on the test split, too: of copying, only that of the training split shows",
+        )
+    found = _evaluated(images, reference, f"{run.path}, step {taken}", taken, began, notes)
+    if (data, step, ema, features) == (None, None, True, None):  # the question that runs are compared by
+        write_json(run.directory.evaluation, found.as_json())
+    return found
+
+
+def reference_of(run: Run, data: str | Path | None = None, *, features: str | None = None) -> Reference:
+    """The real images of a run: what it was trained on, or others of the same shape.
+
+    Raises:
+        DataError: they are not to be had, are others than the run was trained on, or of another shape.
+    """
+    known = run.record.data
     reference = load_reference(
-        data if data is not None else known.requested, features=features, size=known.size, fit=known.fit
+        known.requested if data is None else data,
+        split=known.split if data is None else "train",
+        features=features,
+        size=known.size,
+        fit=known.fit,
     )
     if reference.images.image_shape != known.image_shape:
         raise DataError(
             f"{reference.name}: expected images of shape {known.image_shape} (channels, height, width) as "
             f"{run.path} makes, got {reference.images.image_shape}; name other real images with --data"
         )
-    taken = run.chosen_step(step)
-    images = np.asarray(run.sample(count, seed=seed, step=taken, ema=ema))
-    subject = f"{run.path}, step {taken}"
-    found = _evaluated(images, reference, subject, taken, began)
-    write_json(run.directory.evaluation, found.as_json())
-    return found
+    whole = known.split != "all" or known.images == len(reference.features)  # else it is a part of the run's
+    if data is None and whole and reference.fingerprint != known.fingerprint:
+        raise DataError(
+            f"{known.requested} holds other images than {run.path} was trained on (fingerprint "
+            f"{reference.fingerprint[:12]}, expected {known.fingerprint[:12]}); name the right ones: --data"
+        )
+    return reference
 
 
 def evaluate_images(
@@ -254,11 +282,11 @@ def reported(run: Run, out: Path | None = None) -> tuple[Path, str]:
         RunError: as `Run.open`.
     """
     try:
-        known = run.record.data
-        reference = load_reference(known.requested, size=known.size, fit=known.fit)
-        images = np.asarray(run.sample(REPORTED))
-        found = _evaluated(images, reference, str(run.path), None, time.perf_counter())
-    except (DataError, DownloadError, RunError) as error:
+        taken = run.chosen_step()
+        reference = reference_of(run)
+        images = np.asarray(run.sample(REPORTED, step=taken))
+        found = _evaluated(images, reference, str(run.path), taken, time.perf_counter())
+    except GanvasError as error:
         return report(run, out), f"nearest training images are left out: {error}"
     return report(run, out, extras=extras_of(found)), ""
 

@@ -18,7 +18,7 @@ from ganvas import devices, memory, recipes, session
 from ganvas.branch import new_branch
 from ganvas.data import NAMES, ImageSet, load
 from ganvas.data.batches import Batches
-from ganvas.errors import DataError, DownloadError, RunError, UserError
+from ganvas.errors import GanvasError, RunError, UserError
 from ganvas.evaluation import evaluate_run, extras_of, neighbours
 from ganvas.files import storage_errors
 from ganvas.lock import only_one
@@ -165,6 +165,7 @@ def resume(
     """
     if from_ is not None:
         changed = _settings(settings, epochs, steps, tensorboard=tensorboard, guard=guard)
+        _check_branch(Run.open(path), changed, data, memory_share, device)
         made = _made(command or f"ganvas.resume({str(path)!r}, from_={from_!r}, ...)")
         branch = new_branch(Run.open(path), from_, out, changed, seed=_checked(seed), made=made)
         return resume(branch.path, data=data, memory_share=memory_share, device=device, quiet=quiet)
@@ -179,6 +180,13 @@ def resume(
         record = directory.read()
         recipe = record.recipe.changed(_settings(None, epochs, steps, tensorboard=tensorboard, guard=guard))
         record = record.model_copy(update={"recipe": recipe})
+        if data is not None:  # from now on it lies there
+            place_of = (
+                data if isinstance(data, str) and data in NAMES else str(Path(data).expanduser().resolve())
+            )
+            record = record.model_copy(
+                update={"data": record.data.model_copy(update={"requested": str(place_of)})}
+            )
         place = _device_of(record, device)
         images = _load_again(record, data, memory_share)
         shown = display(record.steps, 0, quiet=quiet)
@@ -195,6 +203,7 @@ def resume(
             return Run.open(directory.path)
         update, batches = updates.find(recipe), _batches(recipe, images, record.seed, place)
         directory.write(record)
+        directory.forget_results()
         session.run(Session(directory, record, images, batches, update, state, place, quiet=quiet))
         return _measure(directory, quiet=quiet)
 
@@ -215,12 +224,21 @@ def _measure(directory: RunDirectory, *, quiet: bool) -> Run:
             found = evaluate_run(run, count=scores.final)
             neighbours(found).save(directory.neighbours)
             extras = extras_of(found)
-            for line in found.lines():
+            for line in [*(f"note: {note}" for note in found.notes), *found.lines()]:
                 shown.say(line)
-        except (DataError, DownloadError) as error:
+        except GanvasError as error:  # what was trained is worth more than its score
             shown.say(f"note: no scores: {error}")
     shown.say(f"report       {report(run, extras=extras)}")
     return run
+
+
+def _check_branch(
+    run: Run, settings: Mapping[str, Any], data: str | Path | None, memory_share: float, device: str
+) -> None:
+    """Refuse what the branch could not train on, before anything of it is written."""
+    place = _device_of(run.record, device)
+    images = _load_again(run.record, data, memory_share)
+    _batches(run.recipe.changed(settings), images, run.record.seed, place)
 
 
 def _checked(seed: int | None) -> int | None:

@@ -169,6 +169,11 @@ class RunDirectory:
         """`report.html`."""
         return self.path / "report.html"
 
+    def forget_results(self) -> None:
+        """Remove the scores and pages of a run that is about to go on: they are no longer its own."""
+        for file in (self.evaluation, self.neighbours, self.report):
+            file.unlink(missing_ok=True)
+
     def sample_file(self, step: int) -> Path:
         """The grid of `step`."""
         return self.samples / f"{step:08d}.png"

@@ -35,3 +35,12 @@ def test_a_resumed_run_shows_each_step_once(tmp_path):
 def test_any_recipe_can_write_them(tmp_path):
     run = tiny.train(tmp_path, "keras-cnn", steps=2, tensorboard=True)
     assert events(run).Scalars("loss/discriminator_loss")
+
+
+def test_scores_are_written_at_the_steps_that_were_scored(tmp_path):
+    settings = {"tensorboard": True, "scores": {"every": 2, "images": 24, "final": 24}}
+    run = tiny.train(tmp_path, steps=4, settings=settings)
+    distances = events(run).Scalars("score/fid")
+    assert [event.step for event in distances] == [2, 4]
+    logged = [line["score"]["fid"] for line in run.metrics() if "score" in line]
+    assert [event.value for event in distances] == pytest.approx(logged)

@@ -53,6 +53,10 @@ def test_lost_classes_are_told_with_how_many_there_were():
     assert finding.sentence == "G has collapsed: it draws 7 of 10 classes, at epoch 1 it drew 10"
 
 
+def test_a_generator_that_has_just_become_better_has_not_collapsed():
+    assert told(line(1), line(2, modes=7, vendi=2.0, fid=10.0)) == []
+
+
 def test_alike_images_are_told_also_where_there_are_no_classes():
     (finding,) = told(line(1, modes=None), line(2, modes=None, vendi=2.0))
     assert finding.kind == "collapse"
@@ -62,7 +66,7 @@ def test_alike_images_are_told_also_where_there_are_no_classes():
 def test_a_young_run_that_never_drew_more_has_not_collapsed_but_an_old_one_has():
     young = [line(i, modes=1, vendi=1.1, fid=100.0 - i) for i in range(1, 5)]
     assert told(*young) == []
-    (finding,) = told(*young, line(5, modes=1, vendi=1.1, fid=90.0))
+    (finding,) = told(*young, line(5, modes=1, vendi=1.1, fid=95.0))
     assert finding.sentence.startswith("G has collapsed: it draws 1 of 10 classes and its images are alike")
 
 

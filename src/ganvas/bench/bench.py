@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ganvas import devices, operations, recipes
+from ganvas import devices, memory, operations, recipes
 from ganvas.bench.machine import matrix_rate, synchronize
 from ganvas.bench.observing import observers_seconds
 from ganvas.bench.parts import Parts
@@ -123,6 +123,7 @@ def bench(
     threads: int | None = None,
     size: int | None = None,
     fit: str | None = None,
+    memory_share: float = memory.SHARE,
 ) -> Bench:
     """Measure a recipe on this machine.
 
@@ -136,6 +137,7 @@ def bench(
         threads: processor threads.
         size: side that images are brought to, with `fit`.
         fit: how.
+        memory_share: a set larger than this share of the free memory is memory-mapped.
 
     Raises:
         UserError: anything asked for that cannot be.
@@ -147,7 +149,7 @@ def bench(
     devices.use_threads(threads)
     kind = devices.precision(precision, place)
     name = "mnist-5k" if data is None else data
-    images = load(name, size=size, fit=fit)
+    images = load(name, size=size, fit=fit, memory_share=memory_share)
     dtype = torch.bfloat16 if kind == "bf16" else torch.float32
     with devices.memory_errors():
         machine_flops = matrix_rate(place, dtype)
@@ -189,7 +191,7 @@ def bench(
         checkpoint_seconds=checkpoint_seconds,
         peak_memory_bytes=_peak_memory(place),
         full_length_steps=length,
-        full_length_seconds=length * chosen.batch_size / middle,
+        full_length_seconds=length * (chosen.batch_size / middle + parts["observers"]),
     )
 
 

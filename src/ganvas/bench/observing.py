@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ganvas.data.batches import Batches
+from ganvas.errors import DataError
 from ganvas.observers.grids import Grids
 from ganvas.observers.metrics_log import MetricsLog
 from ganvas.observers.reading import Readings
@@ -54,7 +55,10 @@ def observers_seconds(
     seconds += times(recipe.checkpoint_every) * checkpoint_seconds
     if recipe.scores is not None:
         drawn = recipe.scores.images / sampled_per_second
-        real = reference()
+        try:
+            real = reference()
+        except DataError:  # too few images: training goes on without scores
+            return seconds
         scored = drawn + _scoring(real, recipe.scores.images)
         seconds += scored / steps_between(recipe, real.images.image_shape, epoch)
     return seconds

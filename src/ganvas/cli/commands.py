@@ -161,9 +161,17 @@ def evaluate(a: Namespace) -> None:
             run, data=a.data, count=a.count, seed=a.seed, step=a.step, ema=a.ema, features=a.features
         )
         _say(run.notes)
-        scoring.neighbours(found).save(run.directory.neighbours)
-        report(run, extras=scoring.extras_of(found))
-        written = [str(run.directory.evaluation), str(run.directory.neighbours), str(run.directory.report)]
+        written = []
+        if (a.data, a.step, a.ema, a.features) == (None, None, True, None):
+            scoring.neighbours(found).save(run.directory.neighbours)
+            report(run, extras=scoring.extras_of(found))
+            written = [
+                str(run.directory.evaluation),
+                str(run.directory.neighbours),
+                str(run.directory.report),
+            ]
+        elif out is None:
+            _say([f"{run.directory.evaluation} stays as it is; --out FILE.json keeps this answer"])
     else:
         if a.step is not None:
             raise UserError(f"--step belongs to a run, and {a.subject} is none (no run.json there)")
@@ -230,6 +238,7 @@ def bench(a: Namespace) -> None:
         threads=a.threads,
         size=a.size,
         fit=a.fit,
+        memory_share=a.memory_share,
     )
     print(json.dumps(found.as_json()) if a.json else "\n".join(found.lines()))
 

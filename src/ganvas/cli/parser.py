@@ -303,6 +303,7 @@ def _bench(commands: Any) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads")
     parser.add_argument("--size", type=int, metavar="N", help="bring all images to N x N pixels")
     parser.add_argument("--fit", metavar="crop|pad|resize", help="how")
+    _memory_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

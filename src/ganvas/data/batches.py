@@ -17,6 +17,19 @@ from ganvas.errors import RecipeError
 Indices = npt.NDArray[np.int64]
 
 
+def steps_per_epoch(
+    count: int, size: int, order: str, partial_batch: str, steps_from: int | None = None
+) -> int:
+    """How many batches make an epoch; see `Batches` for the arguments."""
+    counted = _counted(size, order, steps_from)
+    return -(-count // counted) if partial_batch == "keep" else count // counted
+
+
+def _counted(size: int, order: str, steps_from: int | None) -> int:
+    """Images that count as a step: where they are drawn one by one, an epoch counts whole batches."""
+    return steps_from if steps_from and order == "with_replacement" else size
+
+
 class Batches:
     """Batches of uint8 images [n, C, H, W] on `device`.
 
@@ -46,15 +59,14 @@ class Batches:
         steps_from: int | None = None,
     ) -> None:
         count = len(images)
-        # Where images are drawn one by one, an epoch has no end of its own: it counts whole batches.
-        counted = steps_from if steps_from and order == "with_replacement" else size
+        counted = _counted(size, order, steps_from)
         if max(size, counted) > count:
             raise RecipeError(
                 f"batch_size {max(size, counted)} is larger than the data set ({count} images in "
                 f"{images.name}); try --set batch_size={max(count // 2, 1)}"
             )
         self.size, self.seed = size, seed
-        self.steps_per_epoch = -(-count // counted) if partial_batch == "keep" else count // counted
+        self.steps_per_epoch = steps_per_epoch(count, size, order, partial_batch, steps_from)
         self._order, self._count, self._device = order, count, device
         self._epoch: int | None = None
         self._permutation: Indices = np.empty(0, np.int64)

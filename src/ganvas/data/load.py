@@ -15,7 +15,7 @@ from ganvas.data.npz import read_npz
 from ganvas.data.own import read_own
 from ganvas.data.places import Place, cache_place, places
 from ganvas.data.stream import ImageStream
-from ganvas.errors import DataError, DownloadError, StorageError, nearest
+from ganvas.errors import DataError, DownloadError, NoSplitError, StorageError, nearest
 from ganvas.memory import SHARE
 
 SPLITS = ("train", "test", "all")
@@ -167,7 +167,7 @@ def _load_place(
 
 def _load_bundled(split: str, fit: Fit | None, memory_share: float, instead_of: str = "") -> ImageSet:
     if split == "test":
-        raise DataError(
+        raise NoSplitError(
             f"{BUNDLED}: expected a test split, got a set that has one split only; ask for 'train'"
             + (f" ({instead_of})" if instead_of else "")
         )

@@ -10,7 +10,7 @@ from ganvas.data.imageset import numbered
 from ganvas.data.known import idx_file
 from ganvas.data.pictures import looks_like_picture
 from ganvas.data.stream import ImageStream, joined
-from ganvas.errors import DataError
+from ganvas.errors import DataError, NoSplitError
 
 _IDX_NAMES = {"train": ("train",), "test": ("t10k", "test")}
 
@@ -106,10 +106,12 @@ def _halves(path: Path, split: str, there: tuple[str, ...]) -> tuple[str, ...]:
     if split == "all":
         return there
     if split not in there:
-        raise DataError(f"{path}: expected a {split} split, got only {there[0]!r}; ask for that")
+        raise NoSplitError(f"{path}: expected a {split} split, got only {there[0]!r}; ask for that")
     return (split,)
 
 
 def _only_split(path: Path, split: str) -> None:
     if split == "test":
-        raise DataError(f"{path}: expected a test split, got a set that has one split only; ask for 'train'")
+        raise NoSplitError(
+            f"{path}: expected a test split, got a set that has one split only; ask for 'train'"
+        )

@@ -185,11 +185,12 @@ class Dropout(nn.Module):
         # The full range of 64 bits: without bounds, random_ would leave the sign bit 0.
         words.random_(-(2**63), None, generator=self._source)
         bits = words.view(torch.int16)[: x.numel()]
-        keep = bits >= min(round(self.rate * 65536), 65535) - 32768  # within 16 bits
         mask = torch.empty_like(x)  # in x's memory order
         order = mask.permute(0, 2, 3, 1) if _channels_last(mask) else mask
-        order.copy_(keep.view(order.shape))
-        return x * mask.mul_(1 / (1 - self.rate))
+        threshold = min(round(self.rate * 65536), 65535) - 32768  # within 16 bits
+        torch.ge(bits.view(order.shape), threshold, out=order)
+        # Scaled and masked in one pass over memory, forth and back.
+        return torch.addcmul(x.new_zeros(()), x, mask, value=1 / (1 - self.rate))
 
 
 def _channels_last(x: Tensor) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ganvas import operations
 from ganvas import recipe as recipe_module
-from ganvas.errors import DataError, DownloadError, GuardStop
+from ganvas.errors import GanvasError
 from ganvas.networks import ImageShape
 from ganvas.observers.reading import Reading
 from ganvas.randomness import Stream
@@ -58,7 +58,9 @@ class Scores:
         say: shows a line.
         boards: called with (step, values).
         lines: what an earlier process logged.
+        saved: steps that have a checkpoint here: only those, and later ones, can be the best.
         best_step: the step with the best score so far.
+        stop: why the guard wants the run stopped, if it does and was asked to.
     """
 
     recipe: Recipe
@@ -73,7 +75,9 @@ class Scores:
     say: Callable[[str], None]
     boards: Sequence[Callable[[int, Mapping[str, Any]], None]] = ()
     lines: list[Line] = field(default_factory=list)
+    saved: Collection[int] = ()
     best_step: int | None = None
+    stop: str | None = None
     _real: Reference | None = None
     _guard: Guard | None = None
     _off: bool = False
@@ -89,11 +93,7 @@ class Scores:
             self.lines.append(reading.values)
 
     def __call__(self, progress: Progress) -> None:
-        """Score if it is due.
-
-        Raises:
-            TrainingError: the guard found something and was asked to stop the run.
-        """
+        """Score if it is due."""
         if self._off or not self.due(progress.step):
             return
         real = self._reference()
@@ -110,6 +110,7 @@ class Scores:
         }
         self.log(line)
         self.lines.append(line)
+        self.saved = {*self.saved, progress.step}
         self._note_best()
         for board in self.boards:
             board(progress.step, values)
@@ -117,7 +118,7 @@ class Scores:
         self._watch(line)
 
     def _note_best(self) -> None:
-        top = best(scored(self.lines))
+        top = best(s for s in scored(self.lines) if s.step in self.saved)
         self.best_step = None if top is None else top.step
 
     def _watch(self, line: Line) -> None:
@@ -128,19 +129,21 @@ class Scores:
             self.log({"step": line["step"], "epoch": line["epoch"], "guard": kind, "sentence": sentence})
             self.say(f"guard: {sentence}")
         if found and self.guard == "stop":
-            raise GuardStop(found[0].sentence)
+            self.stop = found[0].sentence
 
     def _reference(self) -> Reference | None:
         """The real images; None where they cannot be had, which is said once."""
         if self._real is None:
             try:
-                self._real = self.reference()
-            except (DataError, DownloadError) as error:
+                real = self.reference()
+                real_values = floor(real, self.count)
+            except GanvasError as error:  # training is worth more than its score
                 self._off = True
                 self.say(f"note: no scores: {error}")
                 return None
+            self._real = real
             if self.guard != "off":
-                self._guard = Guard(self.run, floor(self._real, self.count))
+                self._guard = Guard(self.run, real_values)
                 self._guard.recall(self.lines)
                 self.lines = [line for line in self.lines if "score" in line]
         return self._real

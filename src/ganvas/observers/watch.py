@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ganvas.animate import animate
 from ganvas.data.imageset import ImageSet
-from ganvas.errors import RunError
+from ganvas.errors import GuardStop, RunError
 from ganvas.observers.display import Display
 from ganvas.observers.grids import Grids
 from ganvas.observers.metrics_log import MetricsLog, cut_after
@@ -18,6 +18,7 @@ from ganvas.observers.verdict import Verdicts
 from ganvas.recipe import Span
 from ganvas.rundir import RunDirectory, RunRecord
 from ganvas.scores import load_reference
+from ganvas.training import checkpoint
 from ganvas.training.loop import Observer, Progress
 from ganvas.training.state import TrainState
 
@@ -44,7 +45,7 @@ class Watch:
         boards = [self._board] if self._board else []
         sinks: list[Callable[[Reading], None]] = [log, shown, *boards]
         saved = self._due(recipe.checkpoint_every)
-        scores = self._scores(log, boards)
+        self._scores = scores = self._new_scores(images, log, boards)
         if scores:
             sinks.append(scores.read)
         readings = Readings(
@@ -90,9 +91,15 @@ class Watch:
                 self._board.describe(recipe, state)
 
     def __call__(self, progress: Progress) -> None:
-        """Let every observer look."""
+        """Let every observer look.
+
+        Raises:
+            GuardStop: the guard found a reason to stop, and was asked to.
+        """
         for observer in self._observers:
             observer(progress)
+        if self._scores is not None and self._scores.stop is not None:  # all of this step has been written
+            raise GuardStop(self._scores.stop)
 
     def save(self) -> None:
         """Save a checkpoint of the state as it is, outside the schedule."""
@@ -116,7 +123,7 @@ class Watch:
             self._shown.say(f"note: no animation: {error}")
         self._shown.say(f"  sample it   ganvas sample {self._directory.typed} --count 64 --out samples.png")
 
-    def _scores(self, log: MetricsLog, boards: list[TensorBoard]) -> Scores | None:
+    def _new_scores(self, images: ImageSet, log: MetricsLog, boards: list[TensorBoard]) -> Scores | None:
         record, recipe = self._record, self._record.recipe
         if recipe.scores is None:
             return None
@@ -127,13 +134,20 @@ class Watch:
             recipe.scores.images,
             self._every(steps_between(recipe, data.image_shape, record.steps_per_epoch)),
             record.epoch_of,
-            lambda: load_reference(data.requested, size=data.size, fit=data.fit),
+            lambda: load_reference(
+                data.requested,
+                split=data.split,
+                images=images if data.split != "all" else None,
+                size=data.size,
+                fit=data.fit,
+            ),
             self._directory.typed,
             recipe.guard,
             log.write,
             self._shown.say,
             [board.score for board in boards],
             self._directory.metric_lines(),
+            checkpoint.steps_saved(self._directory.checkpoints),
         )
 
     def _due(self, span: Span) -> Callable[[int], bool]:

@@ -148,7 +148,8 @@ def compare(runs: Sequence[Run]) -> Comparison:
     buckets: dict[object, list[Row]] = {}
     for run, found in zip(runs, evaluations, strict=True):
         r = run.record
-        alike = (r.recipe.mathematics(), r.data.fingerprint, r.steps, run.step)
+        branch = None if r.branch is None else (r.branch.parent, r.branch.step, str(r.branch.changed))
+        alike = (r.recipe.mathematics(), r.data.fingerprint, r.steps, run.step, r.precision, branch)
         row = _row(run, found, read_records(run))
         # The same seed again is the same run again: it tells nothing about the spread.
         again = any(row.seed == other.seed for other in buckets.get(alike, ()))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ganvas.scores.history import Scored, best, scored
+from ganvas.scores.history import Scored, best, numbers, scored
 
 ACCURACY = 0.98  # D is right on so many of both kinds: G learns little from it
 IMPROVED = 0.95  # a new best must be so much of the old one to count as an improvement
@@ -53,8 +53,9 @@ class Guard:
 
     def read(self, reading: Mapping[str, Any]) -> None:
         """Take note of a logged step's terms."""
-        if "real_accuracy" in reading and "fake_accuracy" in reading:
-            self._readings.append(reading)
+        found = numbers(reading)
+        if "real_accuracy" in found and "fake_accuracy" in found:
+            self._readings.append(found)
 
     def look(self, line: Mapping[str, Any]) -> list[Finding]:
         """What a scored step's line shows to be wrong; what was said before is not said again until it
@@ -80,9 +81,13 @@ class Guard:
         return new
 
     def _collapse(self, history: list[Scored]) -> Finding | None:
-        """Modes lost or images alike, against what this run had; late in a run, against what is real."""
+        """Modes lost or images alike, against what this run had; late in a run, against what is real.
+
+        A generator that has just become better has not collapsed, whatever it still lacks.
+        """
         now, before = history[-1].score, history[:-1]
-        if not before:
+        top = best(before)
+        if top is None or history[-1].fid < IMPROVED * top.fid:
             return None
         late = len(history) >= LEARNED
         signs = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -19,15 +20,23 @@ def scored(lines: Iterable[Mapping[str, Any]]) -> list[Scored]:
     """The scored steps among a log's lines, oldest first; only those of the last one's protocol."""
     found: list[tuple[Any, Scored]] = []
     for line in lines:
-        score, step = line.get("score"), line.get("step")
-        if not isinstance(score, Mapping) or not isinstance(step, int):
-            continue
-        fid = score.get("fid")
-        if isinstance(fid, int | float):
+        step, score = line.get("step"), numbers(line.get("score"))
+        if isinstance(step, int) and "fid" in score:
             epoch = line.get("epoch")
-            entry = Scored(step, epoch if isinstance(epoch, int) else 0, float(fid), score)
+            entry = Scored(step, epoch if isinstance(epoch, int) else 0, score["fid"], score)
             found.append((line.get("protocol"), entry))
     return [entry for protocol, entry in found if protocol == found[-1][0]]
+
+
+def numbers(values: object) -> dict[str, float]:
+    """The finite numbers of a line that may have been damaged."""
+    if not isinstance(values, Mapping):
+        return {}
+    return {
+        str(key): value
+        for key, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
 
 
 def best(scores: Iterable[Scored]) -> Scored | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from ganvas.errors import UserError
@@ -23,6 +24,7 @@ class Protocol(Values):
         reference_images: how many of it.
         fingerprint: of the reference set.
         unseen: real images that training has not seen: the floor, and the baseline of copying.
+        unseen_fingerprint: of the set that they are from.
         unseen_images: how many of them the floor is taken on.
         manifold_images: reals that precision, recall, density and coverage are taken on.
     """
@@ -36,6 +38,7 @@ class Protocol(Values):
     reference_images: int
     fingerprint: str
     unseen: str
+    unseen_fingerprint: str
     unseen_images: int
     manifold_images: int
 
@@ -45,8 +48,13 @@ class Protocol(Values):
         own = "" if self.comparable else ", fitted on this set: for comparisons within it only"
         return (
             f"{self.features} ({self.features_version}{own}), {self.images:,} images against "
-            f"{self.reference} ({self.reference_images:,})"
+            f"{self.reference} ({self.reference_images:,}), protocol {self.digest}"
         )
+
+    @property
+    def digest(self) -> str:
+        """Six hex digits that two protocols share only if they are the same."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:6]
 
     def as_json(self) -> dict[str, Any]:
         """All values, and `text`."""

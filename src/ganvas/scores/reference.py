@@ -12,15 +12,17 @@ from torch import Tensor
 
 from ganvas import memory, metrics
 from ganvas.data import ImageSet, load
-from ganvas.errors import DataError, DownloadError
+from ganvas.data.catalog import BUNDLED
+from ganvas.errors import DataError, DownloadError, NoSplitError
 from ganvas.features import Extractor, default_name, find
 from ganvas.features.classifier import Classifier, classifier
 from ganvas.metrics.cells import k_means
 from ganvas.metrics.memorisation import CELLS
 from ganvas.scores.cache import kept
-from ganvas.scores.protocol import Protocol
+from ganvas.scores.protocol import VERSION, Protocol
 
 MOST = 70_000  # real images compared with; of a larger set, so many are drawn
+BYTES = 2**30  # and no more of them than this, which are held while they are compared with
 MANIFOLD_MOST = 10_000  # reals that the nearest-neighbour metrics are taken on, as in their papers
 FEWEST = 24  # real images without which no score means anything
 _SEED = 0  # of every subset: a protocol is the same everywhere
@@ -39,6 +41,7 @@ class Reference:
         seen: float32 [S, D]: all features, or a half of them where there is no test split.
         unseen: float32 [U, D]: of the test split, or of the other half.
         unseen_name: as "mnist test".
+        unseen_fingerprint: of the set that they are from.
     """
 
     images: ImageSet
@@ -49,6 +52,7 @@ class Reference:
     seen: Tensor
     unseen: Tensor
     unseen_name: str
+    unseen_fingerprint: str
 
     @cached_property
     def moments(self) -> metrics.Moments:
@@ -102,13 +106,15 @@ class Reference:
             reference_images=len(self.features),
             fingerprint=self.fingerprint,
             unseen=self.unseen_name,
+            unseen_fingerprint=self.unseen_fingerprint,
             unseen_images=min(images, len(self.unseen)),
             manifold_images=min(MANIFOLD_MOST, len(self.features)),
         )
 
     def key(self, what: str) -> str:
         """A name in the cache for something that depends on this reference."""
-        return f"{self.extractor.name}-{self.extractor.version}-{self.fingerprint[:16]}-{what}"
+        sets = f"{self.fingerprint[:16]}-{self.unseen_fingerprint[:16]}"
+        return f"{self.extractor.name}-{self.extractor.version}-{sets}-v{VERSION}-{what}"
 
 
 def drawn(features: Tensor, most: int) -> Tensor:
@@ -121,6 +127,8 @@ def drawn(features: Tensor, most: int) -> Tensor:
 def load_reference(
     data: str | Path | None,
     *,
+    split: str = "train",
+    images: ImageSet | None = None,
     features: str | None = None,
     size: int | None = None,
     fit: str | None = None,
@@ -134,6 +142,8 @@ def load_reference(
 
     Args:
         data: a data set's name or path, as `ganvas.load` takes it.
+        split: "test" exchanges the roles of the two; "all" is as "train".
+        images: that split, if it is loaded already.
         features: name of the feature network; `features.default_name` where None.
         size: side that images are brought to.
         fit: how.
@@ -141,40 +151,46 @@ def load_reference(
         device: where features are computed.
 
     Raises:
-        DataError: no such set, or fewer than 24 images in it.
+        DataError: no such set, fewer than 24 images in it, or a damaged split.
     """
-    how = {"size": size, "fit": fit, "memory_share": memory_share}
-    train = load(data, split="train", **how)  # type: ignore[arg-type]
-    if len(train) < FEWEST:
+
+    def split_of(name: str) -> ImageSet:
+        return load(data, split=name, size=size, fit=fit, memory_share=memory_share)
+
+    seen_split, unseen_split = ("test", "train") if split == "test" else ("train", "test")
+    if images is None:
+        try:
+            images = split_of(seen_split)
+        except NoSplitError:  # the set has the other one only
+            images = split_of("all")
+    if len(images) < FEWEST:
         raise DataError(
-            f"{train.name}: expected at least {FEWEST} real images to score against, got {len(train)}"
+            f"{images.name}: expected at least {FEWEST} real images to score against, got {len(images)}"
         )
     try:
-        test: ImageSet | None = load(
-            data if train.name != "mnist-5k" else "mnist-5k", split="test", **how  # type: ignore[arg-type]
-        )  # fmt: skip
-    except (DataError, DownloadError):  # there is none
-        test = None
-    extractor = find(features or default_name(train.image_shape), images=train, device=device)
-    found, images = _features(extractor, train)
-    if test is not None and len(test) >= FEWEST:
-        unseen, _ = _features(extractor, test)
+        unseen_images = None if images.name == BUNDLED else split_of(unseen_split)
+    except (NoSplitError, DownloadError):
+        unseen_images = None
+    extractor = find(features or default_name(images.image_shape), images=images, device=device)
+    found, chosen = _features(extractor, images)
+    if unseen_images is not None and len(unseen_images) >= FEWEST:
+        unseen, _ = _features(extractor, unseen_images)
         return Reference(
-            images, f"{train.name} train", train.fingerprint, extractor, found, found, unseen,
-            f"{test.name} test",
+            chosen, f"{images.name} {seen_split}", images.fingerprint, extractor, found, found, unseen,
+            f"{unseen_images.name} {unseen_split}", unseen_images.fingerprint,
         )  # fmt: skip
     order = torch.from_numpy(np.random.default_rng(_SEED).permutation(len(found)))
-    seen, unseen = found[order[::2]], found[order[1::2]]
     return Reference(
-        images, train.name, train.fingerprint, extractor, found, seen, unseen,
-        f"one half of {train.name} against the other",
+        chosen, images.name, images.fingerprint, extractor, found, found[order[::2]], found[order[1::2]],
+        f"one half of {images.name} against the other", images.fingerprint,
     )  # fmt: skip
 
 
 def _features(extractor: Extractor, images: ImageSet) -> tuple[Tensor, ImageSet]:
-    """Features of at most `MOST` images, from the cache if they are there, and these images."""
-    if len(images) > MOST:
-        index = _index(len(images), MOST)
+    """Features of at most so many images, from the cache if they are there, and these images."""
+    most = min(MOST, max(FEWEST, BYTES // int(np.prod(images.image_shape))))
+    if len(images) > most:
+        index = _index(len(images), most)
         labels = None if images.labels is None else images.labels[index]
         part = ImageSet(images.name, images.images[index], labels, images.class_names, images.source)
     else:
