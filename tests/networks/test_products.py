@@ -53,6 +53,15 @@ def test_a_large_bias_costs_no_more_than_its_own_rounding(monkeypatch):
     assert (products.linear(x, w, torch.full((16,), 1024.0)) - exact).abs().max() <= 1024 * 2**-23
 
 
+def test_a_large_bias_does_not_swallow_a_product_in_bf16():
+    x, w = torch.randn(8, 400), torch.randn(16, 400) * 1e-2
+    exact = x @ w.t()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = products.linear(x, w, torch.full((16,), 6272.0))
+    assert y.dtype == torch.float32
+    assert (y - 6272 - exact).abs().max() < 0.01
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (4, 2), (5, 1), (5, 2), (7, 1)])
 @pytest.mark.parametrize("size", [(8, 8), (15, 28)])

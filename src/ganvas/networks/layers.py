@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganvas.networks import thin
-from ganvas.networks.products import Linear, whole
+from ganvas.networks.products import Linear, rounded, whole
 
 
 def strided_sides(side: int, strides: list[int]) -> list[int]:
@@ -242,5 +242,4 @@ class Sigmoid(nn.Sigmoid):
 
 def _rounds(x: Tensor) -> bool:
     """Whether products are rounded here; asked first, since not every device knows of it."""
-    kind = x.device.type
-    return x.dtype != torch.float32 or (kind in ("cpu", "cuda") and torch.is_autocast_enabled(kind))
+    return x.dtype != torch.float32 or rounded(x)

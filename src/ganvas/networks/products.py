@@ -31,7 +31,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         product: Tensor = _Product.apply(x, weight)  # type: ignore[no-untyped-call]
         # The bias comes last: oneDNN would begin the sum with it, and a large one swallows what follows.
         return product if bias is None else product + bias
-    return F.linear(x, weight, bias)
+    y = F.linear(x, weight, None if rounded(x) else bias)
+    # A product in bf16 is rounded, a sum with a bias of thousands (`tf1-dcgan` begins so) would be lost.
+    return whole(y) + bias if rounded(x) and bias is not None else y
 
 
 def matrix_product(a: Tensor, b: Tensor) -> Tensor:
@@ -79,13 +81,14 @@ def _as_image(rows: Tensor) -> Tensor:
     return rows[None, None].permute(0, 3, 1, 2)
 
 
+def rounded(x: Tensor) -> bool:
+    """Whether products of x are made in fewer bits here."""
+    kind = x.device.type
+    return kind in ("cpu", "cuda") and torch.is_autocast_enabled(kind)
+
+
 def _prefers_onednn(x: Tensor) -> bool:
-    return (
-        x.dtype == torch.float32
-        and x.device.type == "cpu"
-        and not torch.is_autocast_enabled("cpu")
-        and _mkl_is_slow()
-    )
+    return x.dtype == torch.float32 and x.device.type == "cpu" and not rounded(x) and _mkl_is_slow()
 
 
 @functools.cache
