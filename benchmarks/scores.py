@@ -30,9 +30,13 @@ def trained(recipe: str, steps: int, seed: int, folder: Path) -> tuple[Run, dict
     """A complete run and its evaluation, made where they are missing."""
     path = folder / f"{recipe}-{seed}"
     if (path / "run.json").exists():
-        run = launch.resume(path, quiet=True)
+        run = Run.open(path)
+        if run.step < run.record.steps:
+            run = launch.resume(path, quiet=True)
     else:
-        run = launch.train(recipe, out=path, steps=steps, seed=seed, settings={"tensorboard": False})
+        run = launch.train(
+            recipe, out=path, steps=steps, seed=seed, settings={"tensorboard": False, "precision": "auto"}
+        )
     if not run.directory.evaluation.exists():
         evaluate_run(run)
     evaluation: dict[str, Any] = json.loads(run.directory.evaluation.read_text())

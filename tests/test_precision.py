@@ -63,7 +63,11 @@ def test_auto_is_bf16_where_the_processor_multiplies_it(tmp_path, monkeypatch):
         monkeypatch.setattr(devices, "has_bf16", lambda has=has: has)
         assert devices.precision("auto", CPU) == expected
         assert devices.precision("fp32", CPU) == "fp32"
-        assert tiny.train(tmp_path, name=expected, steps=1).record.precision == expected
+        assert tiny.train(tmp_path, name=expected, steps=1, precision="auto").record.precision == expected
+
+
+def test_a_recipe_is_fp32_unless_asked_otherwise(tmp_path):
+    assert tiny.train(tmp_path, steps=1).record.precision == "fp32"
 
 
 def test_a_branch_may_change_the_precision(tmp_path):

@@ -66,7 +66,7 @@ def train(
         seed: where all randomness comes from.
         device: "auto", "cpu" or "cuda".
         threads: processor threads; PyTorch's own choice where none is given.
-        precision: "fp32", "bf16" or "auto", which is bf16 where the hardware multiplies it.
+        precision: "fp32", "bf16" or "auto" (bf16 where the hardware multiplies it); the recipe's where None.
         settings: recipe keys by their path, as {"discriminator.dropout": 0}.
         split: "train", "test" or "all" instead of the recipe's.
         size: side that images are brought to, with `fit` "crop", "pad" or "resize".

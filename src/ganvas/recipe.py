@@ -172,8 +172,7 @@ class Recipe(Values):
     ema: float | None = Field(None, gt=0, lt=1, description="decay of the generator's average")
 
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto",
-        description="of products; auto is bf16 where the hardware multiplies it, and a run records which",
+        "fp32", description="of products; auto is bf16 where the hardware multiplies it; a run records which"
     )
     length: Span
     checkpoint_every: Span = "5 epochs"

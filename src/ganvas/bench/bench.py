@@ -118,7 +118,7 @@ def bench(
     *,
     steps: int = 20,
     settings: Mapping[str, Any] | None = None,
-    precision: str = "auto",
+    precision: str | None = None,
     device: str = "auto",
     threads: int | None = None,
     size: int | None = None,
@@ -132,7 +132,7 @@ def bench(
         data: a set's name or path; the bundled digits where None: what is on the pictures takes no time.
         steps: timed, after a warm-up of 5.
         settings: recipe keys by their path.
-        precision: "auto", "fp32" or "bf16".
+        precision: "auto", "fp32" or "bf16"; the recipe's where None.
         device: "auto", "cpu" or "cuda".
         threads: processor threads.
         size: side that images are brought to, with `fit`.
@@ -147,7 +147,7 @@ def bench(
     chosen = (recipe if isinstance(recipe, Recipe) else recipes.find(recipe)).changed(dict(settings or {}))
     place = devices.find(device)
     devices.use_threads(threads)
-    kind = devices.precision(precision, place)
+    kind = devices.precision(precision or chosen.precision, place)
     name = "mnist-5k" if data is None else data
     images = load(name, size=size, fit=fit, memory_share=memory_share)
     dtype = torch.bfloat16 if kind == "bf16" else torch.float32

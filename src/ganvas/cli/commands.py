@@ -233,7 +233,7 @@ def bench(a: Namespace) -> None:
         a.data,
         steps=a.steps,
         settings=parse_settings(a.settings),
-        precision=a.precision or "auto",
+        precision=a.precision,
         device=a.device,
         threads=a.threads,
         size=a.size,

@@ -112,7 +112,7 @@ def _settings_argument(parser: Parser, what: str) -> None:
 def _precision_argument(parser: Parser) -> None:
     parser.add_argument(
         "--precision", choices=["auto", "fp32", "bf16"],
-        help="of products (default auto: bf16 where the processor or GPU multiplies it, else fp32)",
+        help="of products (default: the recipe's, fp32); auto is bf16 where the hardware multiplies it",
     )  # fmt: skip
 
 
