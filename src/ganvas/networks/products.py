@@ -88,7 +88,13 @@ def rounded(x: Tensor) -> bool:
 
 
 def _prefers_onednn(x: Tensor) -> bool:
-    return x.dtype == torch.float32 and x.device.type == "cpu" and not rounded(x) and _mkl_is_slow()
+    plain = x.dtype == torch.float32 and x.device.type == "cpu" and not rounded(x)
+    return plain and not tracing() and _mkl_is_slow()
+
+
+def tracing() -> bool:
+    """Whether a graph is being drawn (TensorBoard's): of the layers as they are, then."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 @functools.cache

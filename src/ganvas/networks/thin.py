@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganvas.networks.products import linear, whole
+from ganvas.networks.products import linear, tracing, whole
 
 CHANNELS = 4  # at most, on the image's side
 _BYTES = 2**28  # of patches, at most: many large images go through oneDNN after all
@@ -32,7 +32,8 @@ def suits(x: Tensor, channels: int, places: int, kernel: int) -> bool:
         kernel: its side.
     """
     patches = 4 * len(x) * places * channels * kernel * kernel
-    return channels <= CHANNELS and x.device.type == "cpu" and patches <= _BYTES
+    fits = channels <= CHANNELS and x.device.type == "cpu" and patches <= _BYTES
+    return fits and not tracing()
 
 
 def from_image(

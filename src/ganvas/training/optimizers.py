@@ -31,6 +31,10 @@ class KerasAdam(torch.optim.Adam):
     def step(self, closure: Callable[[], float] | None = None) -> Any:
         """Take one step with the gradients that the parameters hold."""
         self.steps += 1
+        for weight in self._named.values():
+            # The fused kernel walks through memory: a gradient in another order would meet the wrong weights.
+            if weight.grad is not None and weight.grad.stride() != weight.stride():
+                weight.grad = torch.empty_like(weight).copy_(weight.grad)
         for group in self.param_groups:
             group["eps"] = self._epsilon / math.sqrt(1 - self._beta2**self.steps)
         return super().step(closure)

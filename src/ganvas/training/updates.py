@@ -204,9 +204,7 @@ def _learn(optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor) -
 
 def _step(optimizer: torch.optim.Optimizer, weights: Sequence[nn.Parameter], grads: Sequence[Tensor]) -> None:
     for weight, grad in zip(weights, grads, strict=True):
-        # The fused optimiser walks through memory: a gradient in another order would meet the wrong weights.
-        same = grad.stride() == weight.stride()
-        weight.grad = grad if same else torch.empty_like(weight).copy_(grad)
+        weight.grad = grad
     optimizer.step()
     optimizer.zero_grad()
 
