@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ganvas import devices
+from ganvas import devices, memory
 from ganvas.data.batches import Batches
 from ganvas.images import to_float
 from ganvas.training.state import TrainState
@@ -48,6 +48,7 @@ def train(
         until: the step to stop after.
         precision: "fp32" or "bf16"; see `devices.rounding`.
     """
+    memory.keep_freed()
     device = next(state.generator.parameters()).device
     state.generator.train()
     state.discriminator.train()
