@@ -2,7 +2,8 @@
 
 An update is one function of (state, real images, random numbers) that changes the state's networks and
 optimisers and returns what happened as detached terms, left on the device: no `.item()`, no file, no log.
-A discriminator's turn leaves the generator's bits alone, moving statistics too, and the other way round.
+A discriminator's turn leaves the generator's bits alone, moving statistics too, and the other way round; but
+where both turns use the same fakes, these are drawn once, and the statistics move then.
 
 Sources: Goodfellow et al. 2014, algorithm 1, for the alternating rule; the tutorials named in the recipes
 for the others.
@@ -128,12 +129,11 @@ def alternating(rules: Rules, state: TrainState, real: Tensor, random: Random) -
     """The discriminator on real and on fake images; then the generator through the new discriminator."""
     d, objective = state.discriminator, rules.objective
     random.seed_dropout(d)
-    z = random.latents(rules.batch_size)
-    fake = _fakes(rules, state, z)
+    fake, again = _fakes_for_both(rules, state, random)
     real_logits, fake_logits = d(real), d(fake)
     loss_real, loss_fake = objective.real(real_logits).mean(), objective.fake(fake_logits).mean()
     _learn(state.discriminator_optimizer, d, loss_real + loss_fake)
-    loss_g = _generator_turn(rules, state, z if rules.reuse_latents else None, random)
+    loss_g = _generator_turn(rules, state, again())
     return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits)
 
 
@@ -145,7 +145,7 @@ def alternating_mixed(rules: Rules, state: TrainState, real: Tensor, random: Ran
     real_logits, fake_logits = d(torch.cat([real, fake])).split([len(real), len(fake)])
     loss_real, loss_fake = objective.real(real_logits).mean(), objective.fake(fake_logits).mean()
     _learn(state.discriminator_optimizer, d, (loss_real + loss_fake) / 2)
-    loss_g = _generator_turn(rules, state, None, random)
+    loss_g = _generator_turn(rules, state, state.generator(random.latents(rules.batch_size)))
     return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits, halved=True)
 
 
@@ -153,15 +153,14 @@ def alternating_separate(rules: Rules, state: TrainState, real: Tensor, random: 
     """A discriminator step on real images, another on fakes, then the generator."""
     d, objective = state.discriminator, rules.objective
     random.seed_dropout(d)
-    z = random.latents(rules.batch_size)
-    fake = _fakes(rules, state, z)
+    fake, again = _fakes_for_both(rules, state, random)
     real_logits = d(real)
     loss_real = objective.real(real_logits).mean()
     _learn(state.discriminator_optimizer, d, loss_real)
     fake_logits = d(fake)
     loss_fake = objective.fake(fake_logits).mean()
     _learn(state.discriminator_optimizer, d, loss_fake)
-    loss_g = _generator_turn(rules, state, z if rules.reuse_latents else None, random)
+    loss_g = _generator_turn(rules, state, again())
     return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits, halved=True)
 
 
@@ -184,15 +183,26 @@ def _fakes(rules: Rules, state: TrainState, z: Tensor) -> Tensor:
     return fake
 
 
-def _generator_turn(rules: Rules, state: TrainState, z: Tensor | None, random: Random) -> Tensor:
-    """One generator step through the discriminator as it is, which is not touched."""
-    g, d = state.generator, state.discriminator
-    if z is None:
-        z = random.latents(rules.batch_size)
-    with frozen_statistics(d):
-        logits = d(g(z))
+def _fakes_for_both(rules: Rules, state: TrainState, random: Random) -> tuple[Tensor, Callable[[], Tensor]]:
+    """Images for the discriminator's turn, and what draws those of the generator's.
+
+    Where both turns see the same z through the same generator, they are the same images, made once.
+    """
+    z = random.latents(rules.batch_size)
+    if rules.reuse_latents and not rules.fakes_in_inference:
+        fake = state.generator(z)
+        return fake.detach(), lambda: fake
+    return _fakes(rules, state, z), lambda: state.generator(
+        z if rules.reuse_latents else random.latents(rules.batch_size)
+    )
+
+
+def _generator_turn(rules: Rules, state: TrainState, fake: Tensor) -> Tensor:
+    """One generator step, by its images, through the discriminator as it is, which is not touched."""
+    with frozen_statistics(state.discriminator):
+        logits = state.discriminator(fake)
     loss: Tensor = rules.objective.generator(logits).mean()
-    _learn(state.generator_optimizer, g, loss)
+    _learn(state.generator_optimizer, state.generator, loss)
     return loss
 
 
