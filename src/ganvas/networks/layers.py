@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganvas.networks import thin
+from ganvas.networks import frequency, thin
 from ganvas.networks.products import Linear, rounded, whole
 
 
@@ -56,6 +57,9 @@ class SameConv2d(nn.Conv2d):
             turned = self.weight.flip(2, 3).transpose(0, 1)  # a convolution is the transpose of its mirror
             before = kernel - 1 - top, kernel - 1 - left
             return thin.to_image(x, turned, self.bias, 1, before, side)
+        shape = frequency.Shape((x.shape[1], self.out_channels), side, kernel, stride, (top, left))
+        if (side[0] * stride, side[1] * stride) == x.shape[2:] and frequency.suits(x, shape):
+            return _shifted(frequency.convolve(x, self.weight, shape), self.bias)
         if (top, left) != (bottom, right):
             # The convolution itself pads both sides alike: only the odd pixel is padded by a copy.
             x = F.pad(x, (0, right - left, 0, bottom - top))
@@ -77,11 +81,20 @@ class SameConvTranspose2d(nn.ConvTranspose2d):
         left, right = same_padding(self.width, x.shape[3], kernel, stride)
         if thin.suits(x, self.out_channels, x.shape[2] * x.shape[3], kernel):
             return thin.to_image(x, self.weight, self.bias, stride, (top, left), (self.height, self.width))
+        side = x.shape[2], x.shape[3]
+        shape = frequency.Shape((self.out_channels, x.shape[1]), side, kernel, stride, (top, left))
+        whole = (side[0] * stride, side[1] * stride) == (self.height, self.width)
+        if whole and frequency.suits(x, shape):
+            return _shifted(frequency.convolve_transposed(x, self.weight, shape), self.bias)
         y = F.conv_transpose2d(x, self.weight, self.bias, self.stride, (top, left))
         # `padding` crops both sides alike; "same" crops the odd pixel at the end.
         if (top, left) != (bottom, right):
             y = y[:, :, : self.height, : self.width]
         return y
+
+
+def _shifted(y: Tensor, bias: Tensor | None) -> Tensor:
+    return y if bias is None else y + bias.to(y.dtype).view(1, -1, 1, 1)
 
 
 class KerasBatchNorm(nn.Module):
@@ -189,8 +202,24 @@ class Dropout(nn.Module):
         order = mask.permute(0, 2, 3, 1) if _channels_last(mask) else mask
         threshold = min(round(self.rate * 65536), 65535) - 32768  # within 16 bits
         torch.ge(bits.view(order.shape), threshold, out=order)
-        # Scaled and masked in one pass over memory, forth and back.
-        return torch.addcmul(x.new_zeros(()), x, mask, value=1 / (1 - self.rate))
+        dropped: Tensor = _Masked.apply(x, mask, 1 / (1 - self.rate))  # type: ignore[no-untyped-call]
+        return dropped
+
+
+class _Masked(torch.autograd.Function):
+    """Masked and scaled in one pass over memory, forth and back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, mask: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(mask)
+        ctx.scale = scale
+        return torch.addcmul(x.new_zeros(()), x, mask, value=scale)
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None, None]:
+        (mask,) = ctx.saved_tensors
+        masked: Tensor = _Masked.apply(signals[0], mask, ctx.scale)  # type: ignore[no-untyped-call]
+        return masked, None, None
 
 
 def _channels_last(x: Tensor) -> bool:

@@ -30,7 +30,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if x.dim() == 2 and _prefers_onednn(x):
         product: Tensor = _Product.apply(x, weight)  # type: ignore[no-untyped-call]
         # The bias comes last: oneDNN would begin the sum with it, and a large one swallows what follows.
-        return product if bias is None else product + bias
+        return product if bias is None else product.add_(bias)
     y = F.linear(x, weight, None if rounded(x) else bias)
     # A product in bf16 is rounded, a sum with a bias of thousands (`tf1-dcgan` begins so) would be lost.
     return whole(y) + bias if rounded(x) and bias is not None else y
@@ -39,6 +39,14 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def matrix_product(a: Tensor, b: Tensor) -> Tensor:
     """A [M, K] times b [K, N], by the same choice."""
     return linear(a, b.t())
+
+
+def batched_product(a: Tensor, b: Tensor) -> Tensor:
+    """Each of a [r, M, K] times its b [r, K, N], by the same choice."""
+    if not _prefers_onednn(a):
+        return torch.bmm(a, b)
+    found: Tensor = _Products.apply(a, b)  # type: ignore[no-untyped-call]
+    return found
 
 
 def whole(x: Tensor) -> Tensor:
@@ -62,6 +70,26 @@ class _Product(torch.autograd.Function):
         needs_x, needs_weight = ctx.needs_input_grad
         for_x = linear(signal, weight.t()) if needs_x else None
         return for_x, _weights(signal, x) if needs_weight else None
+
+
+class _Products(torch.autograd.Function):
+    """`torch.bmm` through oneDNN, one matrix after the other."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        ctx.save_for_backward(a, b)
+        y = a.new_empty(len(a), a.shape[1], b.shape[2])
+        for left, right, out in zip(a, b.transpose(1, 2), y, strict=True):
+            out.copy_(torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], ""))
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (signal,) = signals
+        a, b = ctx.saved_tensors
+        needs_a, needs_b = ctx.needs_input_grad
+        for_a = batched_product(signal, b.transpose(1, 2)) if needs_a else None
+        return for_a, batched_product(a.transpose(1, 2), signal) if needs_b else None
 
 
 def _weights(signal: Tensor, x: Tensor) -> Tensor:
