@@ -23,7 +23,7 @@ from ganvas.evaluation import evaluate_run, extras_of, neighbours
 from ganvas.files import storage_errors
 from ganvas.lock import only_one
 from ganvas.observers.display import Display, display
-from ganvas.recipe import Recipe, read_recipe
+from ganvas.recipe import Recipe, read_recipe, steps_in
 from ganvas.report import report
 from ganvas.run import Run, Step
 from ganvas.rundir import DataRecord, RunDirectory, RunRecord
@@ -97,9 +97,9 @@ def train(
     devices.use_threads(threads)
     directory = RunDirectory(Path(out).expanduser() if out else _free_name(chosen.name))
     _check_free(directory, overwrite=overwrite)
-    update = updates.find(chosen)
     images = _load(chosen, data, size, fit, memory_share)
     batches = _batches(chosen, images, seed, place)
+    update = updates.find(chosen, steps_in(chosen.length, batches.steps_per_epoch))
     with devices.memory_errors():
         state = new_state(chosen, images.image_shape, seed, place)
     record = RunRecord(
@@ -201,7 +201,8 @@ def resume(
             if recipe.scores is not None and not directory.evaluation.exists():
                 return _measure(directory, quiet=quiet)
             return Run.open(directory.path)
-        update, batches = updates.find(recipe), _batches(recipe, images, record.seed, place)
+        update = updates.find(recipe, record.steps)
+        batches = _batches(recipe, images, record.seed, place)
         directory.write(record)
         directory.forget_results()
         session.run(Session(directory, record, images, batches, update, state, place, quiet=quiet))

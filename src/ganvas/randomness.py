@@ -26,6 +26,7 @@ class Stream(enum.IntEnum):
     SAMPLE = 5
     VERDICT = 6
     SCORE = 7
+    PENALTY = 8
 
 
 def derived_seed(seed: int, stream: Stream, *where: int) -> int:
@@ -59,6 +60,12 @@ class StepRandom:
         """The next `count` z of this step, float32 [count, Z]."""
         size, distribution = self._latent_size, self._distribution
         return latents(count, size, distribution, self._source, self._device)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """U(0, 1) for a penalty, float32 of this shape; the same each time within the step."""
+        source = torch.Generator(self._device)
+        source.manual_seed(derived_seed(self._seed, Stream.PENALTY, self._step))
+        return torch.rand(shape, generator=source, device=self._device)
 
     def seed_dropout(self, network: nn.Module) -> None:
         """Start the masks of every dropout layer anew for this step."""

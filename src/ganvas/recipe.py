@@ -8,6 +8,7 @@ the floor that uses it.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
@@ -71,6 +72,47 @@ class Adam(Values):
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)
     epsilon: float = Field(1e-7, gt=0)
+
+
+class Schedule(Values):
+    """How both learning rates change: up from 0, level, then down to `final` of what the optimisers say.
+
+    `warm_up` and `level` are shares of the run's length, each counted from its beginning.
+    """
+
+    warm_up: float = Field(0, ge=0, le=1)
+    level: float = Field(0, ge=0, le=1, description="until when the rate stays")
+    final: float = Field(0, ge=0, le=1, description="of the rate, at the end")
+    shape: Literal["linear", "cosine"] = "linear"
+
+    def at(self, share: float) -> float:
+        """The factor after `share` of the run's length.
+
+        >>> [Schedule(warm_up=0.1, level=0.5).at(share) for share in (0, 0.05, 0.3, 0.75, 1)]
+        [0.0, 0.5, 1.0, 0.5, 0.0]
+        """
+        if share < self.warm_up:
+            return share / self.warm_up
+        level = max(self.level, self.warm_up)
+        if share <= level:
+            return 1.0
+        down = min((share - level) / (1 - level), 1.0)
+        if self.shape == "cosine":
+            down = (1 - math.cos(math.pi * down)) / 2
+        return 1 + down * (self.final - 1)
+
+
+class Penalty(Values):
+    """What D pays for its slope; see `ganvas.training.penalties`.
+
+    Taken every so many steps and counted as often then; the weight goes to `final` by equal ratios over the
+    run's length, where that is given.
+    """
+
+    kind: Literal["r1", "r2", "gradient", "dragan"]
+    weight: float = Field(gt=0)
+    final: float | None = Field(None, gt=0)
+    every: int = Field(1, ge=1)
 
 
 class Latent(Values):
@@ -166,8 +208,10 @@ class Recipe(Values):
     generator: SerializeAsAny[GeneratorSpec]
     discriminator: SerializeAsAny[DiscriminatorSpec]
     objective: str = "non_saturating"
+    penalties: tuple[Penalty, ...] = ()
     generator_optimizer: Adam
     discriminator_optimizer: Adam
+    schedule: Schedule | None = Field(None, description="of both learning rates; None: they stay")
     update: Update = Update()
     ema: float | None = Field(None, gt=0, lt=1, description="decay of the generator's average")
 
@@ -193,6 +237,11 @@ class Recipe(Values):
     def _halves(self) -> Self:
         if self.update.rule == "alternating_mixed" and self.batch_size < 2:
             raise ValueError("alternating_mixed needs a batch_size of 2 or more")
+        if self.update.rule == "alternating_separate" and self.objective == "relativistic":
+            raise ValueError(
+                "relativistic judges real and fake images side by side: alternating_separate cannot; "
+                "use simultaneous or alternating"
+            )
         return self
 
     @property
@@ -348,8 +397,10 @@ __all__ = [
     "Adam",
     "Grid",
     "Latent",
+    "Penalty",
     "Recipe",
     "Sampling",
+    "Schedule",
     "Scores",
     "Span",
     "Update",

@@ -26,7 +26,13 @@ class KerasAdam(torch.optim.Adam):
         super().__init__(network.parameters(), spec.learning_rate, betas, eps=spec.epsilon, fused=True)
         self._named = dict(network.named_parameters())
         self._beta2, self._epsilon = spec.beta2, spec.epsilon
+        self._learning_rate = spec.learning_rate
         self.steps = 0
+
+    def scale_rate(self, factor: float) -> None:
+        """Learn at `factor` times the recipe's rate from here on."""
+        for group in self.param_groups:
+            group["lr"] = factor * self._learning_rate
 
     def step(self, closure: Callable[[], float] | None = None) -> Any:
         """Take one step with the gradients that the parameters hold."""

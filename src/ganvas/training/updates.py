@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from ganvas import objectives
 from ganvas.networks.layers import frozen_statistics, mixes_samples
 from ganvas.objectives import Objective
-from ganvas.recipe import Recipe
+from ganvas.recipe import Penalty, Recipe
+from ganvas.training import penalties
 from ganvas.training.state import TrainState
 
 Terms = dict[str, Tensor]
@@ -33,6 +34,9 @@ class Random(Protocol):
 
     def latents(self, count: int) -> Tensor:
         """The next `count` z: float32 [count, Z]."""
+
+    def uniform(self, *shape: int) -> Tensor:
+        """U(0, 1) for a penalty: float32 of this shape."""
 
     def seed_dropout(self, network: nn.Module) -> None:
         """Start the dropout masks of this step."""
@@ -49,17 +53,40 @@ class Rules:
     batch_size: int
     fakes_in_inference: bool
     reuse_latents: bool
+    penalties: tuple[Penalty, ...] = ()
+    length: int | None = None
+
+    def share(self, step: int) -> float:
+        """Of the run's length that lies behind after `step` steps."""
+        return min(step / self.length, 1.0) if self.length else 0.0
 
 
-def find(recipe: Recipe) -> Update:
-    """Return the recipe's update: real images float32 [n, C, H, W] in the pixel range -> terms."""
+def find(recipe: Recipe, length: int | None = None) -> Update:
+    """Return the recipe's update: real images float32 [n, C, H, W] in the pixel range -> terms.
+
+    Args:
+        recipe: what to do.
+        length: of the run in steps, by which schedules are stretched; without it the rates stay.
+    """
     rules = Rules(
         objective=objectives.find(recipe.objective),
         batch_size=recipe.batch_size,
         fakes_in_inference=recipe.update.fakes == "inference",
         reuse_latents=recipe.update.reuse_latents,
+        penalties=recipe.penalties,
+        length=length,
     )
-    return partial(_RULES[recipe.update.rule], rules)
+    rule, schedule = partial(_RULES[recipe.update.rule], rules), recipe.schedule
+    if schedule is None or length is None:
+        return rule
+
+    def scheduled(state: TrainState, real: Tensor, random: Random) -> Terms:
+        factor = schedule.at((state.step + 0.5) / length)  # the step's middle: no step is for nothing
+        state.generator_optimizer.scale_rate(factor)
+        state.discriminator_optimizer.scale_rate(factor)
+        return rule(state, real, random)
+
+    return scheduled
 
 
 def simultaneous(rules: Rules, state: TrainState, real: Tensor, random: Random) -> Terms:
@@ -72,6 +99,7 @@ def simultaneous(rules: Rules, state: TrainState, real: Tensor, random: Random) 
     fake = state.generator(random.latents(rules.batch_size))
     gradients = two_passes if mixes_samples(state.discriminator) else one_pass
     d_grads, g_grads, terms = gradients(rules.objective, state, real, fake)
+    d_grads = _penalised(rules, state, real, fake, random, d_grads)
     _step(state.discriminator_optimizer, list(state.discriminator.parameters()), d_grads)
     _step(state.generator_optimizer, list(state.generator.parameters()), g_grads)
     return terms
@@ -88,8 +116,8 @@ def two_passes(objective: Objective, state: TrainState, real: Tensor, fake: Tens
     else:
         logits = state.discriminator(torch.cat([real, fake]))
         real_logits, fake_logits = logits.split([len(real), len(fake)])
-    loss_real, loss_fake = objective.real(real_logits).mean(), objective.fake(fake_logits).mean()
-    loss_g = objective.generator(fake_logits).mean()
+    loss_real, loss_fake = objective.discriminator(real_logits, fake_logits)
+    loss_g = objective.generator(real_logits, fake_logits)
     d_grads = torch.autograd.grad(loss_real + loss_fake, d_weights, retain_graph=True)
     g_grads = torch.autograd.grad(loss_g, g_weights)
     return d_grads, g_grads, _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits)
@@ -113,12 +141,12 @@ def one_pass(objective: Objective, state: TrainState, real: Tensor, fake: Tensor
     logits = state.discriminator(torch.cat([real, seen]))
     leaf = logits.detach().requires_grad_()
     real_logits, fake_logits = leaf.split([len(real), len(fake)])
-    loss_real, loss_fake = objective.real(real_logits).mean(), objective.fake(fake_logits).mean()
-    loss_g = objective.generator(fake_logits).mean()
+    loss_real, loss_fake = objective.discriminator(real_logits, fake_logits)
+    loss_g = objective.generator(real_logits, fake_logits)
     (d_signal,) = torch.autograd.grad(loss_real + loss_fake, leaf, retain_graph=True)
     (g_signal,) = torch.autograd.grad(loss_g, leaf)
     d_fake, g_fake = d_signal[len(real) :], g_signal[len(real) :]
-    d_fake.clamp_(min=LEAST_DERIVATIVE)  # D's loss grows with a fake's logit
+    d_fake.copy_(torch.where(d_fake.abs() < LEAST_DERIVATIVE, LEAST_DERIVATIVE, d_fake))
     *d_grads, at_images = torch.autograd.grad(logits, [*d_weights, seen], d_signal)
     ratio = (g_fake / d_fake).view(-1, 1, 1, 1)
     g_grads = torch.autograd.grad(fake, g_weights, at_images * ratio)
@@ -131,9 +159,9 @@ def alternating(rules: Rules, state: TrainState, real: Tensor, random: Random) -
     random.seed_dropout(d)
     fake, again = _fakes_for_both(rules, state, random)
     real_logits, fake_logits = d(real), d(fake)
-    loss_real, loss_fake = objective.real(real_logits).mean(), objective.fake(fake_logits).mean()
-    _learn(state.discriminator_optimizer, d, loss_real + loss_fake)
-    loss_g = _generator_turn(rules, state, again())
+    loss_real, loss_fake = objective.discriminator(real_logits, fake_logits)
+    _discriminator_step(rules, state, loss_real + loss_fake, real, fake, random)
+    loss_g = _generator_turn(rules, state, again(), real)
     return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits)
 
 
@@ -143,9 +171,9 @@ def alternating_mixed(rules: Rules, state: TrainState, real: Tensor, random: Ran
     random.seed_dropout(d)
     fake = _fakes(rules, state, random.latents(len(real)))
     real_logits, fake_logits = d(torch.cat([real, fake])).split([len(real), len(fake)])
-    loss_real, loss_fake = objective.real(real_logits).mean(), objective.fake(fake_logits).mean()
-    _learn(state.discriminator_optimizer, d, (loss_real + loss_fake) / 2)
-    loss_g = _generator_turn(rules, state, state.generator(random.latents(rules.batch_size)))
+    loss_real, loss_fake = objective.discriminator(real_logits, fake_logits)
+    _discriminator_step(rules, state, (loss_real + loss_fake) / 2, real, fake, random)
+    loss_g = _generator_turn(rules, state, state.generator(random.latents(rules.batch_size)), real)
     return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits, halved=True)
 
 
@@ -155,12 +183,12 @@ def alternating_separate(rules: Rules, state: TrainState, real: Tensor, random: 
     random.seed_dropout(d)
     fake, again = _fakes_for_both(rules, state, random)
     real_logits = d(real)
-    loss_real = objective.real(real_logits).mean()
+    loss_real, _ = objective.discriminator(real_logits, real_logits)
     _learn(state.discriminator_optimizer, d, loss_real)
     fake_logits = d(fake)
-    loss_fake = objective.fake(fake_logits).mean()
-    _learn(state.discriminator_optimizer, d, loss_fake)
-    loss_g = _generator_turn(rules, state, again())
+    _, loss_fake = objective.discriminator(fake_logits, fake_logits)
+    _discriminator_step(rules, state, loss_fake, real, fake, random)
+    loss_g = _generator_turn(rules, state, again(), real)
     return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits, halved=True)
 
 
@@ -197,13 +225,42 @@ def _fakes_for_both(rules: Rules, state: TrainState, random: Random) -> tuple[Te
     )
 
 
-def _generator_turn(rules: Rules, state: TrainState, fake: Tensor) -> Tensor:
-    """One generator step, by its images, through the discriminator as it is, which is not touched."""
+def _generator_turn(rules: Rules, state: TrainState, fake: Tensor, real: Tensor) -> Tensor:
+    """One generator step, by its images, through the discriminator as it is, which is not touched.
+
+    The real images are looked at again where the objective judges both kinds side by side.
+    """
     with frozen_statistics(state.discriminator):
-        logits = state.discriminator(fake)
-    loss: Tensor = rules.objective.generator(logits).mean()
+        logits = real_logits = state.discriminator(fake)
+        if rules.objective.paired:
+            with torch.no_grad():
+                real_logits = state.discriminator(real)
+    loss = rules.objective.generator(real_logits, logits)
     _learn(state.generator_optimizer, state.generator, loss)
     return loss
+
+
+def _discriminator_step(
+    rules: Rules, state: TrainState, loss: Tensor, real: Tensor, fake: Tensor, random: Random
+) -> None:
+    """One discriminator step down `loss` and the penalties."""
+    weights = list(state.discriminator.parameters())
+    grads = torch.autograd.grad(loss, weights)
+    _step(state.discriminator_optimizer, weights, _penalised(rules, state, real, fake, random, grads))
+
+
+def _penalised(
+    rules: Rules, state: TrainState, real: Tensor, fake: Tensor, random: Random, grads: Sequence[Tensor]
+) -> Sequence[Tensor]:
+    """D's gradients, those of the penalties that are due added."""
+    if not rules.penalties:
+        return grads
+    with frozen_statistics(state.discriminator):
+        more = penalties.gradients(
+            rules.penalties, state.discriminator, real, fake, random.uniform,
+            step=state.step, share=rules.share(state.step),
+        )  # fmt: skip
+    return grads if more is None else [grad + extra for grad, extra in zip(grads, more, strict=True)]
 
 
 def _learn(optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor) -> None:
