@@ -26,7 +26,7 @@ class Stream(enum.IntEnum):
     SAMPLE = 5
     VERDICT = 6
     SCORE = 7
-    PENALTY = 8
+    UNIFORM = 8
 
 
 def derived_seed(seed: int, stream: Stream, *where: int) -> int:
@@ -55,6 +55,8 @@ class StepRandom:
         self._latent_size, self._distribution = latent_size, distribution
         self._source = torch.Generator(device)
         self._source.manual_seed(derived_seed(seed, Stream.LATENTS, step))
+        self._uniform_source = torch.Generator(device)
+        self._uniform_source.manual_seed(derived_seed(seed, Stream.UNIFORM, step))
 
     def latents(self, count: int) -> Tensor:
         """The next `count` z of this step, float32 [count, Z]."""
@@ -62,10 +64,8 @@ class StepRandom:
         return latents(count, size, distribution, self._source, self._device)
 
     def uniform(self, *shape: int) -> Tensor:
-        """U(0, 1) for a penalty, float32 of this shape; the same each time within the step."""
-        source = torch.Generator(self._device)
-        source.manual_seed(derived_seed(self._seed, Stream.PENALTY, self._step))
-        return torch.rand(shape, generator=source, device=self._device)
+        """The next U(0, 1) of this step for penalties and augmentation, float32 of this shape."""
+        return torch.rand(shape, generator=self._uniform_source, device=self._device)
 
     def seed_dropout(self, network: nn.Module) -> None:
         """Start the masks of every dropout layer anew for this step."""

@@ -115,6 +115,14 @@ class Penalty(Values):
     every: int = Field(1, ge=1)
 
 
+class Augment(Values):
+    """How real and fake images are changed before D sees them; see `ganvas.training.augment`."""
+
+    colour: float = Field(1.0, ge=0, le=1, description="strength: 1 is the paper's, 0 none")
+    translation: float = Field(0.125, ge=0, le=0.5, description="share of each side, at most")
+    cutout: float = Field(0.5, ge=0, le=0.9, description="share of each side that is blanked")
+
+
 class Latent(Values):
     """Where z comes from: N(0, 1) or U(-1, 1), `size` numbers an image."""
 
@@ -209,6 +217,7 @@ class Recipe(Values):
     discriminator: SerializeAsAny[DiscriminatorSpec]
     objective: str = "non_saturating"
     penalties: tuple[Penalty, ...] = ()
+    augment: Augment | None = Field(None, description="what D sees is changed so, for sets of few images")
     generator_optimizer: Adam
     discriminator_optimizer: Adam
     schedule: Schedule | None = Field(None, description="of both learning rates; None: they stay")
@@ -395,6 +404,7 @@ def _one_line(error: ErrorDetails, values: object) -> str:
 
 __all__ = [
     "Adam",
+    "Augment",
     "Grid",
     "Latent",
     "Penalty",

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from ganvas import objectives
 from ganvas.networks.layers import frozen_statistics, mixes_samples
 from ganvas.objectives import Objective
-from ganvas.recipe import Penalty, Recipe
+from ganvas.recipe import Augment, Penalty, Recipe
 from ganvas.training import penalties
+from ganvas.training.augment import augmented
 from ganvas.training.state import TrainState
 
 Terms = dict[str, Tensor]
@@ -36,7 +37,7 @@ class Random(Protocol):
         """The next `count` z: float32 [count, Z]."""
 
     def uniform(self, *shape: int) -> Tensor:
-        """U(0, 1) for a penalty: float32 of this shape."""
+        """The next U(0, 1), for penalties and augmentation: float32 of this shape."""
 
     def seed_dropout(self, network: nn.Module) -> None:
         """Start the dropout masks of this step."""
@@ -54,7 +55,12 @@ class Rules:
     fakes_in_inference: bool
     reuse_latents: bool
     penalties: tuple[Penalty, ...] = ()
+    augment: Augment | None = None
     length: int | None = None
+
+    def seen(self, images: Tensor, random: Random) -> Tensor:
+        """What D sees of images, real or fake."""
+        return images if self.augment is None else augmented(images, self.augment, random.uniform)
 
     def share(self, step: int) -> float:
         """Of the run's length that lies behind after `step` steps."""
@@ -74,6 +80,7 @@ def find(recipe: Recipe, length: int | None = None) -> Update:
         fakes_in_inference=recipe.update.fakes == "inference",
         reuse_latents=recipe.update.reuse_latents,
         penalties=recipe.penalties,
+        augment=recipe.augment,
         length=length,
     )
     rule, schedule = partial(_RULES[recipe.update.rule], rules), recipe.schedule
@@ -96,7 +103,8 @@ def simultaneous(rules: Rules, state: TrainState, real: Tensor, random: Random) 
     norm mixes them, each player takes its own (`two_passes`).
     """
     random.seed_dropout(state.discriminator)
-    fake = state.generator(random.latents(rules.batch_size))
+    real = rules.seen(real, random)
+    fake = rules.seen(state.generator(random.latents(rules.batch_size)), random)
     gradients = two_passes if mixes_samples(state.discriminator) else one_pass
     d_grads, g_grads, terms = gradients(rules.objective, state, real, fake)
     d_grads = _penalised(rules, state, real, fake, random, d_grads)
@@ -158,10 +166,11 @@ def alternating(rules: Rules, state: TrainState, real: Tensor, random: Random) -
     d, objective = state.discriminator, rules.objective
     random.seed_dropout(d)
     fake, again = _fakes_for_both(rules, state, random)
+    real, fake = rules.seen(real, random), rules.seen(fake, random)
     real_logits, fake_logits = d(real), d(fake)
     loss_real, loss_fake = objective.discriminator(real_logits, fake_logits)
     _discriminator_step(rules, state, loss_real + loss_fake, real, fake, random)
-    loss_g = _generator_turn(rules, state, again(), real)
+    loss_g = _generator_turn(rules, state, rules.seen(again(), random), real)
     return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits)
 
 
@@ -169,11 +178,13 @@ def alternating_mixed(rules: Rules, state: TrainState, real: Tensor, random: Ran
     """The discriminator on one batch, real and as many fakes, its loss the mean over all of them."""
     d, objective = state.discriminator, rules.objective
     random.seed_dropout(d)
-    fake = _fakes(rules, state, random.latents(len(real)))
+    real = rules.seen(real, random)
+    fake = rules.seen(_fakes(rules, state, random.latents(len(real))), random)
     real_logits, fake_logits = d(torch.cat([real, fake])).split([len(real), len(fake)])
     loss_real, loss_fake = objective.discriminator(real_logits, fake_logits)
     _discriminator_step(rules, state, (loss_real + loss_fake) / 2, real, fake, random)
-    loss_g = _generator_turn(rules, state, state.generator(random.latents(rules.batch_size)), real)
+    again = rules.seen(state.generator(random.latents(rules.batch_size)), random)
+    loss_g = _generator_turn(rules, state, again, real)
     return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits, halved=True)
 
 
@@ -182,13 +193,14 @@ def alternating_separate(rules: Rules, state: TrainState, real: Tensor, random: 
     d, objective = state.discriminator, rules.objective
     random.seed_dropout(d)
     fake, again = _fakes_for_both(rules, state, random)
+    real, fake = rules.seen(real, random), rules.seen(fake, random)
     real_logits = d(real)
     loss_real, _ = objective.discriminator(real_logits, real_logits)
     _learn(state.discriminator_optimizer, d, loss_real)
     fake_logits = d(fake)
     _, loss_fake = objective.discriminator(fake_logits, fake_logits)
     _discriminator_step(rules, state, loss_fake, real, fake, random)
-    loss_g = _generator_turn(rules, state, again(), real)
+    loss_g = _generator_turn(rules, state, rules.seen(again(), random), real)
     return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits, halved=True)
 
 
