@@ -22,8 +22,10 @@ from ganvas.errors import GanvasError, RunError, UserError
 from ganvas.evaluation import evaluate_run, extras_of, neighbours
 from ganvas.files import storage_errors
 from ganvas.lock import only_one
+from ganvas.networks import ImageShape
 from ganvas.observers.display import Display, display
 from ganvas.recipe import Recipe, read_recipe, steps_in
+from ganvas.recipes import modern
 from ganvas.report import report
 from ganvas.run import Run, Step
 from ganvas.rundir import DataRecord, RunDirectory, RunRecord
@@ -33,12 +35,13 @@ from ganvas.training.state import TrainState, new_state
 
 
 def train(
-    recipe: str | Path | Recipe,
+    recipe: str | Path | Recipe | None = None,
     data: str | Path | None = None,
     out: str | Path | None = None,
     *,
     epochs: int | None = None,
     steps: int | None = None,
+    budget: str | None = None,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -57,12 +60,14 @@ def train(
     """Train a recipe on a data set into a run directory.
 
     Args:
-        recipe: a name (`ganvas recipes`), a .json or .py file, a module, or a `Recipe`.
+        recipe: a name (`ganvas recipes`), a .json or .py file, a module, or a `Recipe`. Without one, or with
+            a data set in its place, the recipe is drawn from the pictures.
         data: a data set's name or path; the recipe's own where none is given, and the bundled
             mnist-5k where that is MNIST and cannot be had.
         out: the run directory; `runs/<recipe>` (or `-2`, `-3`, ...) where none is given.
         epochs: length in epochs instead of the recipe's.
         steps: length in steps instead of the recipe's.
+        budget: "1m", "5m", "20m" or "1h": how long, where the recipe is drawn from the pictures.
         seed: where all randomness comes from.
         device: "auto", "cpu" or "cuda".
         threads: processor threads; PyTorch's own choice where none is given.
@@ -86,18 +91,20 @@ def train(
         MachineError: the disk is full, a loss is no longer finite; the last checkpoint is kept.
         KeyboardInterrupt: stopped by the user; everything is saved.
     """
-    chosen = recipe if isinstance(recipe, Recipe) else recipes.find(recipe)
-    chosen = chosen.changed(
-        _settings(
-            settings, epochs, steps, split=split, tensorboard=tensorboard, guard=guard, precision=precision
-        )
+    changed = _settings(
+        settings, epochs, steps, split=split, tensorboard=tensorboard, guard=guard, precision=precision
     )
+    recipe, data = _recipe_and_data(recipe, data, budget)
+    drawn = recipe is None
+    chosen = _chosen(recipe, (1, 28, 28), 60_000, budget).changed(changed)
     _checked(seed)
     place = devices.find(device)
     devices.use_threads(threads)
     directory = RunDirectory(Path(out).expanduser() if out else _free_name(chosen.name))
     _check_free(directory, overwrite=overwrite)
     images = _load(chosen, data, size, fit, memory_share)
+    if drawn:
+        chosen = _chosen(None, images.image_shape, len(images), budget).changed(changed)
     batches = _batches(chosen, images, seed, place)
     update = updates.find(chosen, steps_in(chosen.length, batches.steps_per_epoch))
     with devices.memory_errors():
@@ -108,7 +115,10 @@ def train(
         data=_data_record(images, chosen, data, size, fit),
         steps_per_epoch=batches.steps_per_epoch,
         precision=devices.precision(chosen.precision, place),
-        notes=tuple(_notes(chosen, images)),
+        notes=(
+            *_notes(chosen, images),
+            *([modern.reason(images.image_shape, len(images), budget)] if drawn else []),
+        ),
         **_made(command or f"ganvas.train({chosen.name!r}, ...)"),
         machine=devices.describe(place),
     )
@@ -301,6 +311,31 @@ def _settings(
     if steps is not None:
         changed["length"] = steps
     return changed | {name: value for name, value in more.items() if value is not None}
+
+
+def _recipe_and_data(
+    recipe: str | Path | Recipe | None, data: str | Path | None, budget: str | None
+) -> tuple[str | Path | Recipe | None, str | Path | None]:
+    """A data set in the recipe's place is data."""
+    if isinstance(recipe, str | Path) and recipe not in recipes.NAMES and Path(recipe).suffix != ".py":
+        there = recipe in NAMES or (Path(recipe).expanduser().exists() and Path(recipe).suffix != ".json")
+        if there and data is not None:
+            raise UserError(f"{recipe} is a data set, and so is --data {data}: name one of them")
+        if there:
+            recipe, data = None, recipe
+    if recipe == "modern":
+        recipe = None
+    if budget is not None and recipe is not None:
+        raise UserError("--budget is for a recipe drawn from the pictures: a named one has its own length")
+    return recipe, data
+
+
+def _chosen(
+    recipe: str | Path | Recipe | None, image_shape: ImageShape, images: int, budget: str | None
+) -> Recipe:
+    if recipe is None:
+        return modern.recipe_for(image_shape, images, budget)
+    return recipe if isinstance(recipe, Recipe) else recipes.find(recipe)
 
 
 def _load(

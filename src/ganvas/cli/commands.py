@@ -34,6 +34,7 @@ def train(a: Namespace) -> None:
         a.out,
         epochs=a.epochs,
         steps=a.steps,
+        budget=a.budget,
         seed=a.seed,
         device=a.device,
         threads=a.threads,

@@ -151,8 +151,13 @@ def _memory_argument(parser: Parser) -> None:
 def _train(commands: Any) -> None:
     parser = _command(commands, "train", "train a recipe on a data set into a run directory")
     parser.add_argument(
-        "recipe", metavar="RECIPE",
-        help="a name ('ganvas recipes' lists them), a .json or .py file, or a module",
+        "recipe", metavar="RECIPE", nargs="?",
+        help="a name ('ganvas recipes' lists them), a .json or .py file, or a module; without one, or with a "
+        "data set in its place, the recipe is drawn from the pictures",
+    )  # fmt: skip
+    parser.add_argument(
+        "--budget", metavar="1m|5m|20m|1h",
+        help="how long to train without a named recipe, told by the time on two processor cores (default 5m)",
     )  # fmt: skip
     parser.add_argument(
         "--data", metavar="D",

@@ -51,7 +51,9 @@ def from_image(
     """
     out, _, kernel, _ = weight.shape
     patches = _patches(x, kernel, stride, before, side)
-    y = linear(patches.flatten(0, 2), weight.flatten(1), bias)
+    y = linear(patches.flatten(0, 2), weight.flatten(1))
+    if bias is not None:
+        y = y.add_(bias.to(y.dtype))
     return y.view(len(x), *side, out).permute(0, 3, 1, 2)
 
 

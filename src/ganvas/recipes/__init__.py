@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from ganvas.errors import RecipeError, nearest
 from ganvas.recipe import Recipe, first_finding, read_recipe
 
-NAMES = ("tutorial-dcgan", "fashion-dcgan", "keras-cnn", "mlp", "tf1-dcgan")
+NAMES = ("modern", "tutorial-dcgan", "fashion-dcgan", "keras-cnn", "mlp", "tf1-dcgan")
 
 __all__ = ["NAMES", "find", "names"]
 

@@ -1,0 +1,129 @@
+"""The recipe for any small pictures, drawn from what they are: `ganvas train` without a recipe's name.
+
+A DCGAN of 4x4 kernels for the pictures' size (Radford et al. 2016, arXiv 1511.06434) with what was learned
+since: small batches, a lazy R1 penalty (Mescheder et al. 2018, arXiv 1801.04406; Karras et al. 2020, arXiv
+1912.04958) in place of the discriminator's batch norm, one backward pass for both players, an averaged
+generator (Yazici et al. 2019, arXiv 1806.04498), rates that fall, and where pictures are few DiffAugment
+(Zhao et al. 2020, arXiv 2006.10738). docs/speedrun.md says how its numbers were found.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ganvas.errors import RecipeError, nearest
+from ganvas.networks import (
+    BatchNorm,
+    Convolution,
+    ConvolutionalDiscriminator,
+    ConvolutionalGenerator,
+    ImageShape,
+    ToImage,
+)
+from ganvas.recipe import Adam, Augment, Grid, Latent, Penalty, Recipe, Sampling, Schedule
+
+# Seconds that a budget takes on two processor cores with bf16, and the channels of the outermost layers that
+# serve it best: a short run wants many steps, a long one a wider network.
+BUDGETS = {"1m": (60, 32), "5m": (300, 48), "20m": (1200, 64), "1h": (3600, 96)}
+BUDGET = "5m"
+
+# A step's time there, measured: so much for itself and so much a multiply-add.
+_STEP_SECONDS, _MULTIPLY_ADD_SECONDS = 9e-3, 8.4e-12
+
+SEEN = 100  # times: a picture that is seen more often is shown changed
+BATCH = 32
+
+
+def recipe_for(image_shape: ImageShape, images: int, budget: str | None = None) -> Recipe:
+    """The recipe for pictures of this shape.
+
+    Args:
+        image_shape: (C, H, W).
+        images: how many there are.
+        budget: "1m", "5m", "20m" or "1h": how long to train, told by what takes so long on two cores.
+
+    Raises:
+        RecipeError: no such budget.
+    """
+    budget = BUDGET if budget is None else budget
+    if budget not in BUDGETS:
+        raise RecipeError(f"--budget {budget}: {nearest(budget, BUDGETS)}")
+    seconds, first = BUDGETS[budget]
+    widths = _widths(image_shape, first)
+    batch = min(BATCH, max(images // 2, 1))
+    step_seconds = _STEP_SECONDS + _MULTIPLY_ADD_SECONDS * batch * _multiply_adds(image_shape, widths)
+    steps = max(round(seconds / step_seconds), 1)
+    return Recipe(
+        name="modern",
+        summary="for any small pictures: a DCGAN with what has been learned since",
+        source="arXiv 1511.06434, 1801.04406, 1912.04958, 1806.04498; docs/speedrun.md",
+        sampling=Sampling(partial_batch="drop"),
+        batch_size=batch,
+        latent=Latent(size=64),
+        generator=ConvolutionalGenerator(
+            hidden=(256,),
+            base=widths[-1],
+            layers=tuple(_halving(width) for width in widths[-2::-1]),
+            to_image=ToImage(kernel=4, stride=2),
+            slope=0,
+            batch_norm=BatchNorm(momentum=0.9, epsilon=1e-5),
+        ),
+        discriminator=ConvolutionalDiscriminator(
+            layers=tuple(_halving(width) for width in widths), hidden=(256,), slope=0.2
+        ),
+        penalties=(Penalty(kind="r1", weight=0.2, every=8),),
+        augment=Augment() if steps * batch > SEEN * images else None,
+        generator_optimizer=Adam(learning_rate=2e-3, beta1=0.5, beta2=0.99, epsilon=1e-8),
+        discriminator_optimizer=Adam(learning_rate=1e-3, beta1=0.5, beta2=0.99, epsilon=1e-8),
+        schedule=Schedule(final=0.05),
+        ema=_average(steps),
+        precision="auto",
+        length=f"{steps} steps",
+        checkpoint_every=f"{max(steps // 10, 1)} steps",
+        log_every="50 steps",
+        grid=Grid(rows=8, columns=8, every=f"{max(steps // 40, 1)} steps"),
+    )
+
+
+def reason(image_shape: ImageShape, images: int, budget: str | None = None) -> str:
+    """Why this recipe, in one line."""
+    recipe = recipe_for(image_shape, images, budget)
+    channels, height, width = image_shape
+    kind = "grey" if channels == 1 else "RGB"
+    down = " and ".join(str(layer.channels) for layer in recipe.discriminator.layers)  # type: ignore[attr-defined]
+    often = recipe.batch_size * int(recipe.length.split()[0]) / images
+    changed = ", changed by DiffAugment" if recipe.augment is not None else ""
+    return (
+        f"chosen for {images:,} {kind} pictures of {height}x{width}: modern, convolutions of {down} "
+        f"channels, {recipe.length} (--budget {budget or BUDGET}), each picture seen {often:.0f} times{changed}"
+    )
+
+
+def _halving(channels: int) -> Convolution:
+    return Convolution(channels=channels, kernel=4, stride=2)
+
+
+def _widths(image_shape: ImageShape, first: int) -> list[int]:
+    """Channels of the discriminator's layers: each halves the sides, down to 4 to 8 pixels."""
+    side = max(image_shape[1:])
+    layers = max(1, math.ceil(math.log2(side / 8)))
+    return [min(first * 2**i, 512) for i in range(layers)]
+
+
+def _multiply_adds(image_shape: ImageShape, widths: list[int]) -> float:
+    """Of one image in a step, nearly: each network forth once and back twice, D for real and fake."""
+    channels, height, width = image_shape
+    places, inputs, total = height * width, channels, 0
+    for outputs in widths:
+        places //= 4
+        total += 16 * inputs * outputs * places
+        inputs = outputs
+    return 9.0 * total
+
+
+def _average(steps: int) -> float:
+    """The decay that averages over about an eighth of the run."""
+    return min(max(1 - 8 / steps, 0.9), 0.9995)
+
+
+recipe = recipe_for((1, 28, 28), 60_000)
