@@ -6,15 +6,15 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-# A classic recipe on the bundled digits, a few minutes on two processor cores.
+# The bundled digits, about a minute of training on two processor cores.
 RUN    ?= runs/first
-STEPS  ?= 400
+BUDGET ?= 1m
 
 .PHONY: train test test-all check format clean
 
 train: $(READY)
 	@if [ -e $(RUN)/run.json ]; then $(BIN)/ganvas resume $(RUN); \
-	else $(BIN)/ganvas train tf1-dcgan --data mnist-5k --out $(RUN) --steps $(STEPS) --set grid.every=25; fi
+	else $(BIN)/ganvas train --data mnist-5k --budget $(BUDGET) --out $(RUN); fi
 	@$(BIN)/ganvas sample $(RUN) --count 64 --out $(RUN)/sample.png
 	@echo "pictures: $(RUN)/sample.png  $(RUN)/animation.gif  $(RUN)/samples/"
 

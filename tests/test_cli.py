@@ -48,13 +48,13 @@ def files_in(folder):
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
 
 
-def test_recipes_lists_all_five_with_source_data_length_and_cost(capsys):
+def test_recipes_lists_all_six_with_source_data_length_and_cost(capsys):
     assert main(["recipes"]) == 0
     out = capsys.readouterr().out
     for name in tiny.TINY:
         assert f"\n{name}:" in "\n" + out
     for word in ("source", "data", "length", "cost"):
-        assert out.count(f"    {word}") == 5
+        assert out.count(f"    {word}") == 6
 
 
 def test_recipes_show_prints_json_that_trains_again(work, capsys):

@@ -9,10 +9,10 @@ from PIL import Image
 
 import ganvas
 import tiny
-from ganvas import launch
+from ganvas import launch, recipes
 from ganvas.errors import RunError, TrainingError, UserError
 
-RECIPES = list(tiny.TINY)
+RECIPES = list(recipes.CLASSIC)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

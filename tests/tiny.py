@@ -15,6 +15,7 @@ CONVOLUTIONAL = {
     "log_every": 1,
 }
 TINY = {
+    "modern": {"batch_size": 16, "generator.base": 8, "discriminator.layers.0.channels": 8, "log_every": 1},
     "tutorial-dcgan": {**CONVOLUTIONAL, "generator.layers.1.channels": 8},
     "fashion-dcgan": {**CONVOLUTIONAL, "generator.layers.1.channels": 8},
     "keras-cnn": {**CONVOLUTIONAL, "generator.layers.1.channels": 8},

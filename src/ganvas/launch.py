@@ -317,17 +317,21 @@ def _recipe_and_data(
     recipe: str | Path | Recipe | None, data: str | Path | None, budget: str | None
 ) -> tuple[str | Path | Recipe | None, str | Path | None]:
     """A data set in the recipe's place is data."""
-    if isinstance(recipe, str | Path) and recipe not in recipes.NAMES and Path(recipe).suffix != ".py":
-        there = recipe in NAMES or (Path(recipe).expanduser().exists() and Path(recipe).suffix != ".json")
-        if there and data is not None:
+    if isinstance(recipe, str | Path) and recipe not in ("", *recipes.NAMES) and _is_data(recipe):
+        if data is not None:
             raise UserError(f"{recipe} is a data set, and so is --data {data}: name one of them")
-        if there:
-            recipe, data = None, recipe
+        recipe, data = None, recipe
     if recipe == "modern":
         recipe = None
     if budget is not None and recipe is not None:
         raise UserError("--budget is for a recipe drawn from the pictures: a named one has its own length")
     return recipe, data
+
+
+def _is_data(name: str | Path) -> bool:
+    if Path(name).suffix in (".json", ".py") or Path(f"{name}.py").is_file():
+        return False
+    return name in NAMES or Path(name).expanduser().exists()
 
 
 def _chosen(

@@ -17,9 +17,10 @@ from pydantic import ValidationError
 from ganvas.errors import RecipeError, nearest
 from ganvas.recipe import Recipe, first_finding, read_recipe
 
-NAMES = ("modern", "tutorial-dcgan", "fashion-dcgan", "keras-cnn", "mlp", "tf1-dcgan")
+CLASSIC = ("tutorial-dcgan", "fashion-dcgan", "keras-cnn", "mlp", "tf1-dcgan")
+NAMES = ("modern", *CLASSIC)
 
-__all__ = ["NAMES", "find", "names"]
+__all__ = ["CLASSIC", "NAMES", "find", "names"]
 
 
 def names() -> tuple[str, ...]:

@@ -95,7 +95,7 @@ def reason(image_shape: ImageShape, images: int, budget: str | None = None) -> s
     changed = ", changed by DiffAugment" if recipe.augment is not None else ""
     return (
         f"chosen for {images:,} {kind} pictures of {height}x{width}: modern, convolutions of {down} "
-        f"channels, {recipe.length} (--budget {budget or BUDGET}), each picture seen {often:.0f} times{changed}"
+        f"channels, {recipe.length} (--budget {budget or BUDGET}), each seen {often:.0f} times{changed}"
     )
 
 
