@@ -11,9 +11,12 @@ from ganvas.errors import UserError
 
 EXAMPLES = """\
 a first run:
-  ganvas train mlp --data mnist-5k --out runs/first --steps 1000
+  ganvas train --data mnist-5k --budget 1m --out runs/first
   ganvas sample runs/first --count 64 --out samples.png
   ganvas show runs/first
+your own pictures, a classic recipe:
+  ganvas train photos/ --size 32 --fit crop
+  ganvas train tutorial-dcgan --data mnist
 """
 
 
