@@ -19,6 +19,7 @@ from ganvas.evaluation import evaluate_run
 from ganvas.run import Run
 
 STEPS = {"tutorial-dcgan": 500, "fashion-dcgan": 500, "keras-cnn": 260, "mlp": 3000, "tf1-dcgan": 660}
+DRAWN = {"modern-mnist": "mnist", "modern-fashion-mnist": "fashion-mnist"}  # for one minute, by `--budget 1m`
 COLUMNS = (
     ("fid", "FID"), ("kid", "KID"), ("precision", "precision"), ("recall", "recall"), ("density", "density"),
     ("coverage", "coverage"), ("modes", "modes"), ("modes_kl", "KL"), ("vendi", "Vendi"),
@@ -33,6 +34,8 @@ def trained(recipe: str, steps: int, seed: int, folder: Path) -> tuple[Run, dict
         run = Run.open(path)
         if run.step < run.record.steps:
             run = launch.resume(path, quiet=True)
+    elif recipe in DRAWN:
+        run = launch.train(data=DRAWN[recipe], budget="1m", out=path, seed=seed)
     else:
         run = launch.train(
             recipe, out=path, steps=steps, seed=seed, settings={"tensorboard": False, "precision": "auto"}
@@ -79,7 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/scores"))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--recipes", nargs="+", default=[f"{k}={v}" for k, v in STEPS.items()])
+    parser.add_argument("--recipes", nargs="+", default=[*(f"{k}={v}" for k, v in STEPS.items()), *DRAWN])
     a = parser.parse_args()
     budgets = {word.partition("=")[0]: int(word.partition("=")[2] or 500) for word in a.recipes}
     done: dict[str, list[tuple[Run, dict[str, Any]]]] = {recipe: [] for recipe in budgets}

@@ -2,10 +2,10 @@
 
     GANVAS_DATA=... python benchmarks/speedrun.py [--budget 1m] [--seeds 3] [--baseline EPOCHS]
 
-Trains the record with several seeds, then `tutorial-dcgan` for so many of its 50 epochs (0 leaves it out), and
-prints when each came to which FID: on 2,000 images while training, on 10,000 at the end. Seconds are of
-training: pictures, scores and checkpoints on the way are in them, loading and the last score are not. Runs that
-are there and complete are not trained again.
+Trains the record with several seeds, then `tutorial-dcgan` for so many of its 50 epochs (0 leaves it out),
+and prints when each came to which FID: on 2,000 images while training, on 10,000 at the end. Seconds are of
+training: pictures, scores and checkpoints on the way are in them, loading and the last score are not. Runs
+that are there and complete are not trained again.
 """
 
 from __future__ import annotations
