@@ -55,9 +55,11 @@ def keep_freed() -> None:
     except (OSError, AttributeError):  # another C library
         return
     trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h
-    mallopt(trim_threshold, ctypes.c_int(-1))  # never
-    mallopt(mmap_threshold, ctypes.c_int(2**31 - 1))
-    mallopt(top_pad, ctypes.c_int(2**26))
+    # First what may be refused: older versions of glibc allow 32 MiB at most. Where nothing is granted, the
+    # rest would only stop glibc from adapting by itself.
+    if any(mallopt(mmap_threshold, ctypes.c_int(most)) for most in (2**31 - 1, 2**25)):
+        mallopt(trim_threshold, ctypes.c_int(-1))  # never
+        mallopt(top_pad, ctypes.c_int(2**26))
 
 
 def _system_memory() -> int:
