@@ -55,7 +55,7 @@ class Relativistic:
     """Both players pay for how far a real logit lies above the fake one beside it: [N] -> [N].
 
     Where a batch has fewer real than fake images (the last of an epoch), those left over have no partner
-    and are not paid for. Source: Jolicoeur-Martineau 2018, arXiv 1807.00734, section 4.1.1 (RpGAN).
+    and are not paid for. Source: Jolicoeur-Martineau 2018, arXiv 1807.00734 (RpGAN).
     """
 
     above: Loss

@@ -81,6 +81,13 @@ def test_a_cutout_blanks_a_rectangle_of_half_of_each_side_and_nothing_else():
     assert torch.equal(kept, x)
 
 
+def test_in_another_pixel_range_the_same_pictures_change_in_the_same_way():
+    x = pictures() - 1  # -0.5 to 0.5
+    y = augmented(x, Augment(), drawn())
+    halved = augmented((x + 1) / 2, Augment(), drawn(), (0, 1))
+    torch.testing.assert_close(halved, (y + 1) / 2)
+
+
 def test_gradients_pass_through_every_change():
     x = pictures(n=2, height=6, width=6).double().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: augmented(x, Augment(), drawn()), x)

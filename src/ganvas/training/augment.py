@@ -17,14 +17,23 @@ from ganvas.recipe import Augment
 Uniform = Callable[..., Tensor]  # the sides of a tensor -> U(0, 1), float32
 
 
-def augmented(images: Tensor, how: Augment, uniform: Uniform) -> Tensor:
+def augmented(
+    images: Tensor, how: Augment, uniform: Uniform, pixel_range: tuple[int, int] = (-1, 1)
+) -> Tensor:
     """Images [N, C, H, W], each changed in its own way: the same shape, differentiable.
 
+    What moves in from outside and what is cut out is the middle of the range, as in the paper.
+
     Args:
-        images: float32 in [-1, 1] or [0, 1].
+        images: float32 in the pixel range.
         how: which changes, and how far they go.
         uniform: where random numbers come from.
+        pixel_range: [-1, 1] or [0, 1].
     """
+    if pixel_range != (-1, 1):
+        low, high = pixel_range
+        middle, half = (low + high) / 2, (high - low) / 2
+        return augmented((images - middle) / half, how, uniform) * half + middle
     n = len(images)
     if how.colour:
         images = _coloured(images, how.colour, uniform)

@@ -5,11 +5,12 @@ With g(x) the gradient of D's logit at the image x, all means over images:
     r1        weight / 2 * E |g(real)|^2                 Mescheder et al. 2018, arXiv 1801.04406, equation 9
     r2        weight / 2 * E |g(fake)|^2                 the same, equation 10
     gradient  weight * E (|g(between)| - 1)^2            Gulrajani et al. 2017, arXiv 1704.00028, equation 3
-    dragan    weight * E (|g(real + noise)| - 1)^2       Kodali et al. 2017, arXiv 1705.07215, section 2.3
+    dragan    weight * E (|g(real + noise)| - 1)^2       Kodali et al. 2017, arXiv 1705.07215
 
-`between` lies on the line from a fake to a real image; DRAGAN's noise is uniform in half a standard deviation
-of the batch's pixels. One that is taken every k-th step counts k times then (lazy regularisation: Karras et
-al. 2020, arXiv 1912.04958, section 3.1).
+`between` lies on the line from a fake to a real image; DRAGAN's noise is that of its authors' code, uniform
+in half a standard deviation of the batch's pixels (later versions of the paper have a Gaussian). One that is
+taken every k-th step counts k times then (lazy regularisation: Karras et al. 2020, arXiv 1912.04958, section
+3.1).
 """
 
 from __future__ import annotations

@@ -56,11 +56,14 @@ class Rules:
     reuse_latents: bool
     penalties: tuple[Penalty, ...] = ()
     augment: Augment | None = None
+    pixel_range: tuple[int, int] = (-1, 1)
     length: int | None = None
 
     def seen(self, images: Tensor, random: Random) -> Tensor:
         """What D sees of images, real or fake."""
-        return images if self.augment is None else augmented(images, self.augment, random.uniform)
+        if self.augment is None:
+            return images
+        return augmented(images, self.augment, random.uniform, self.pixel_range)
 
     def share(self, step: int) -> float:
         """Of the run's length that lies behind after `step` steps."""
@@ -81,6 +84,7 @@ def find(recipe: Recipe, length: int | None = None) -> Update:
         reuse_latents=recipe.update.reuse_latents,
         penalties=recipe.penalties,
         augment=recipe.augment,
+        pixel_range=recipe.pixel_range,
         length=length,
     )
     rule, schedule = partial(_RULES[recipe.update.rule], rules), recipe.schedule
