@@ -89,3 +89,11 @@ def test_in_bf16_it_returns_bf16_near_the_exact_sum(monkeypatch):
         y = layer(x)
     assert y.dtype == torch.bfloat16
     assert (y - exact).norm() < 0.02 * exact.norm()
+
+
+def test_an_input_of_any_strides_will_do(monkeypatch):
+    use(monkeypatch, True)
+    for stride in (1, 2):
+        layer, x = layer_and_input("down", 5, stride, (4, 4))
+        cropped = torch.zeros(3, 17, 10, 10, dtype=torch.float64)[:, :, : x.shape[2], : x.shape[3]].copy_(x)
+        torch.testing.assert_close(layer(cropped), layer(x))

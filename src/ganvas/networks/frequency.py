@@ -80,7 +80,7 @@ def convolve(x: Tensor, weight: Tensor, shape: Shape) -> Tensor:
     """A convolution of x [N, C, H, W] by weight [out, C, k, k] -> [N, out, h, w]."""
     x, weight = _as_rounded(x, weight)
     n, (height, width) = len(x), shape.size
-    places = _to_phases(x, shape.stride).view(n, height * width, -1)
+    places = _to_phases(x, shape.stride).reshape(n, height * width, -1)
     kernels = _kernels(weight.permute(2, 3, 0, 1), shape)  # [out, taps, phases * C]
     # Seen from the larger map, a tap at offset d writes d places back.
     a, b, c = _plan(shape.size, *(tuple(-d for d in shape.offsets(axis)) for axis in (0, 1)), x.dtype)
@@ -111,7 +111,7 @@ def _as_rounded(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
 def _to_phases(x: Tensor, stride: int) -> Tensor:
     """[N, C, h * s, w * s] -> [N, h, w, s * s * C]: pixels that lie together become channels."""
     n, channels, height, width = x.shape
-    places = x.permute(0, 2, 3, 1).view(n, height // stride, stride, width // stride, stride, channels)
+    places = x.permute(0, 2, 3, 1).reshape(n, height // stride, stride, width // stride, stride, channels)
     return places.transpose(2, 3).flatten(3)
 
 
