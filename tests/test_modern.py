@@ -96,7 +96,7 @@ def test_a_folder_in_the_recipes_place_is_trained_on_and_the_choice_explained(fo
     assert record["data"]["image_shape"] == [3, 16, 16]
     (note,) = record["notes"]
     assert note.startswith("chosen for 48 RGB pictures of 16x16: modern, convolutions of 48 channels")
-    assert "changed by DiffAugment" in note
+    assert note.endswith("4 steps, each seen 2 times")
     assert ganvas.open(tmp_path / "run").sample(2, seed=0).shape == (2, 3, 16, 16)
     assert main(["show", str(tmp_path / "run")]) == 0
     assert "chosen for 48 RGB pictures" in capsys.readouterr().out
@@ -111,10 +111,40 @@ def test_without_any_name_the_pictures_of_data_decide(folder, tmp_path):
     assert same[0].record.recipe.batch_size == 24
 
 
-def test_a_setting_and_a_length_change_what_is_drawn(folder, tmp_path):
+def test_a_setting_changes_what_is_drawn_for_these_pictures(folder, tmp_path):
     settings = {"scores": None, "augment": None, "generator.base": 8}
     run = ganvas.train(data=folder, out=tmp_path / "run", budget="1m", steps=2, settings=settings, quiet=True)
     assert (run.recipe.length, run.recipe.augment, run.recipe.generator.base) == ("2 steps", None, 8)
+    wide = tiny.data_file(tmp_path, shape=(1, 8, 130))  # its layers are five, those of MNIST two
+    run = ganvas.train(
+        data=wide,
+        out=tmp_path / "wide",
+        steps=1,
+        quiet=True,
+        settings={"scores": None, "discriminator.layers.4.channels": 7},
+    )
+    assert run.recipe.discriminator.layers[4].channels == 7
+
+
+def test_a_length_and_a_batch_that_are_asked_for_decide_the_rest_and_are_told():
+    recipe, why = modern.drawn((1, 28, 28), 1000, "5m", {"length": "6 steps", "batch_size": 10})
+    assert (recipe.length, recipe.batch_size, recipe.augment) == ("6 steps", 10, None)
+    assert recipe.ema == 0.9
+    assert recipe.checkpoint_every == "1 steps"
+    assert why.endswith("convolutions of 48 and 96 channels, 6 steps, each seen 0 times")
+    recipe, why = modern.drawn((1, 28, 28), 1000, "5m", {"length": "200 epochs", "augment.cutout": 0.2})
+    assert recipe.augment.cutout == 0.2
+    assert "200 epochs, each seen 198 times, changed by DiffAugment" in why
+
+
+def test_a_longer_length_stretches_the_schedule_and_the_run_says_so(folder, tmp_path):
+    run = ganvas.train(data=folder, out=tmp_path / "run", steps=2, settings={"scores": None}, quiet=True)
+    assert len(run.record.notes) == 1
+    run = ganvas.resume(tmp_path / "run", steps=4, quiet=True)
+    assert run.record.notes[1] == (
+        "the schedule of the rates is stretched from 2 to 4 steps: at step 2 they stand at 52% of the "
+        "recipe's instead of 5%"
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,6 +155,8 @@ def test_a_setting_and_a_length_change_what_is_drawn(folder, tmp_path):
         (["--data", "FOLDER", "--budget", "2m"], "--budget 2m: "),
         (["--data", "nowhere"], "nowhere"),
         (["nowhere"], "unknown recipe 'nowhere'"),
+        (["~nobody-here/pictures"], "a path begins with ~"),
+        (["--data", "FOLDER", "--set", "batch_sise=3"], "unknown recipe key 'batch_sise'"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(words, line, folder, tmp_path, capsys):
@@ -137,7 +169,8 @@ def test_what_cannot_be_is_refused_in_one_line(words, line, folder, tmp_path, ca
 
 
 def test_a_run_with_schedule_penalty_average_and_augmentation_resumes_to_the_same_bits(folder, tmp_path):
-    how = {"steps": 12, "settings": {"scores": None, "checkpoint_every": 5}, "threads": 1, "quiet": True}
+    settings = {"scores": None, "checkpoint_every": 5, "augment": {}}
+    how = {"steps": 12, "settings": settings, "threads": 1, "quiet": True}
     whole = ganvas.train(data=folder, out=tmp_path / "whole", device="cpu", **how)
     assert whole.recipe.augment is not None
     shutil.copytree(tmp_path / "whole", tmp_path / "cut")

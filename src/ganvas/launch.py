@@ -22,7 +22,6 @@ from ganvas.errors import GanvasError, RunError, UserError
 from ganvas.evaluation import evaluate_run, extras_of, neighbours
 from ganvas.files import storage_errors
 from ganvas.lock import only_one
-from ganvas.networks import ImageShape
 from ganvas.observers.display import Display, display
 from ganvas.recipe import Recipe, read_recipe, steps_in
 from ganvas.recipes import modern
@@ -95,16 +94,17 @@ def train(
         settings, epochs, steps, split=split, tensorboard=tensorboard, guard=guard, precision=precision
     )
     recipe, data = _recipe_and_data(recipe, data, budget)
-    drawn = recipe is None
-    chosen = _chosen(recipe, (1, 28, 28), 60_000, budget).changed(changed)
+    chosen = _named(recipe, changed, budget)
     _checked(seed)
     place = devices.find(device)
     devices.use_threads(threads)
     directory = RunDirectory(Path(out).expanduser() if out else _free_name(chosen.name))
     _check_free(directory, overwrite=overwrite)
     images = _load(chosen, data, size, fit, memory_share)
-    if drawn:
-        chosen = _chosen(None, images.image_shape, len(images), budget).changed(changed)
+    reason: tuple[str, ...] = ()
+    if recipe is None:
+        chosen, why = modern.drawn(images.image_shape, len(images), budget, changed)
+        reason = (why,)
     batches = _batches(chosen, images, seed, place)
     update = updates.find(chosen, steps_in(chosen.length, batches.steps_per_epoch))
     with devices.memory_errors():
@@ -115,10 +115,7 @@ def train(
         data=_data_record(images, chosen, data, size, fit),
         steps_per_epoch=batches.steps_per_epoch,
         precision=devices.precision(chosen.precision, place),
-        notes=(
-            *_notes(chosen, images),
-            *([modern.reason(images.image_shape, len(images), budget)] if drawn else []),
-        ),
+        notes=(*_notes(chosen, images), *reason),
         **_made(command or f"ganvas.train({chosen.name!r}, ...)"),
         machine=devices.describe(place),
     )
@@ -189,7 +186,8 @@ def resume(
     with only_one(directory.path):
         record = directory.read()
         recipe = record.recipe.changed(_settings(None, epochs, steps, tensorboard=tensorboard, guard=guard))
-        record = record.model_copy(update={"recipe": recipe})
+        notes = (*record.notes, *_stretched(record, recipe))
+        record = record.model_copy(update={"recipe": recipe, "notes": notes})
         if data is not None:  # from now on it lies there
             place_of = (
                 data if isinstance(data, str) and data in NAMES else str(Path(data).expanduser().resolve())
@@ -334,12 +332,12 @@ def _is_data(name: str | Path) -> bool:
     return name in NAMES or Path(name).expanduser().exists()
 
 
-def _chosen(
-    recipe: str | Path | Recipe | None, image_shape: ImageShape, images: int, budget: str | None
-) -> Recipe:
+def _named(recipe: str | Path | Recipe | None, settings: Mapping[str, Any], budget: str | None) -> Recipe:
+    """The recipe before the pictures are known: one drawn from them has only its name and data yet."""
     if recipe is None:
-        return modern.recipe_for(image_shape, images, budget)
-    return recipe if isinstance(recipe, Recipe) else recipes.find(recipe)
+        known = {key: settings[key] for key in ("name", "data", "split", "precision") if key in settings}
+        return modern.recipe_for((1, 28, 28), 60_000, budget).changed(known)
+    return (recipe if isinstance(recipe, Recipe) else recipes.find(recipe)).changed(settings)
 
 
 def _load(
@@ -412,6 +410,17 @@ def _notes(recipe: Recipe, images: ImageSet) -> Iterator[str]:
         yield (
             f"{recipe.name} was drawn for {drawn}x{drawn} images; its networks are built for "
             f"{height}x{width} here (--size {drawn} --fit crop|pad|resize changes the images instead)"
+        )
+
+
+def _stretched(record: RunRecord, recipe: Recipe) -> Iterator[str]:
+    """What another length does to a run whose rates follow its length."""
+    before, after = record.steps, steps_in(recipe.length, record.steps_per_epoch)
+    if recipe.schedule is not None and before != after:
+        now, then = recipe.schedule.at(min(before / after, 1)), recipe.schedule.final
+        yield (
+            f"the schedule of the rates is stretched from {before} to {after} steps: at step {before} they "
+            f"stand at {now:.0%} of the recipe's instead of {then:.0%}"
         )
 
 

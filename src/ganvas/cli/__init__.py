@@ -40,6 +40,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{error.strerror or error}: {error.filename or 'input or output'}", 1)
     except Exception as error:
+        if "home directory" in str(error) and isinstance(error, RuntimeError):  # pathlib, of "~nobody/x"
+            return _fail("a path begins with ~ and a user that this machine does not know", 2)
         if os.environ.get("GANVAS_DEBUG"):
             raise
         name = type(error).__name__

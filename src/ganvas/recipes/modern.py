@@ -10,6 +10,8 @@ generator (Yazici et al. 2019, arXiv 1806.04498), rates that fall, and where pic
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from ganvas.errors import RecipeError, nearest
 from ganvas.networks import (
@@ -20,7 +22,7 @@ from ganvas.networks import (
     ImageShape,
     ToImage,
 )
-from ganvas.recipe import Adam, Augment, Grid, Latent, Penalty, Recipe, Sampling, Schedule
+from ganvas.recipe import Adam, Augment, Grid, Latent, Penalty, Recipe, Sampling, Schedule, steps_in
 
 # Seconds that a budget takes on two processor cores with bf16, and the channels of the outermost layers that
 # serve it best: a short run wants many steps, a long one a wider network.
@@ -34,13 +36,22 @@ SEEN = 100  # times: a picture that is seen more often is shown changed
 BATCH = 32
 
 
-def recipe_for(image_shape: ImageShape, images: int, budget: str | None = None) -> Recipe:
+def recipe_for(
+    image_shape: ImageShape,
+    images: int,
+    budget: str | None = None,
+    *,
+    batch_size: int | None = None,
+    length: str | None = None,
+) -> Recipe:
     """The recipe for pictures of this shape.
 
     Args:
         image_shape: (C, H, W).
         images: how many there are.
         budget: "1m", "5m", "20m" or "1h": how long to train, told by what takes so long on two cores.
+        batch_size: instead of the recipe's own.
+        length: instead of the budget's: a stretch of training, as "200 steps" or "15 epochs".
 
     Raises:
         RecipeError: no such budget.
@@ -50,9 +61,11 @@ def recipe_for(image_shape: ImageShape, images: int, budget: str | None = None) 
         raise RecipeError(f"--budget {budget}: {nearest(budget, BUDGETS)}")
     seconds, first = BUDGETS[budget]
     widths = _widths(image_shape, first)
-    batch = min(BATCH, max(images // 2, 1))
+    batch = batch_size or min(BATCH, max(images // 2, 1))
     step_seconds = _STEP_SECONDS + _MULTIPLY_ADD_SECONDS * batch * _multiply_adds(image_shape, widths)
     steps = max(round(seconds / step_seconds), 1)
+    if length is not None:
+        steps = steps_in(length, max(images // batch, 1))
     return Recipe(
         name="modern",
         summary="for any small pictures: a DCGAN with what has been learned since",
@@ -78,25 +91,42 @@ def recipe_for(image_shape: ImageShape, images: int, budget: str | None = None) 
         schedule=Schedule(final=0.05),
         ema=_average(steps),
         precision="auto",
-        length=f"{steps} steps",
+        length=length or f"{steps} steps",
         checkpoint_every=f"{max(steps // 10, 1)} steps",
         log_every="50 steps",
         grid=Grid(rows=8, columns=8, every=f"{max(steps // 40, 1)} steps"),
     )
 
 
-def reason(image_shape: ImageShape, images: int, budget: str | None = None) -> str:
-    """Why this recipe, in one line."""
-    recipe = recipe_for(image_shape, images, budget)
+def drawn(
+    image_shape: ImageShape, images: int, budget: str | None, settings: Mapping[str, Any]
+) -> tuple[Recipe, str]:
+    """The recipe for these pictures with settings changed, and one line that says what was chosen.
+
+    A length or a batch size that is asked for comes first: what is drawn goes by it.
+    """
+    first = {key: settings[key] for key in ("length", "batch_size") if key in settings}
+    found = recipe_for(image_shape, images, budget)
+    if first:
+        asked = found.changed(first)
+        length = asked.length if "length" in first else None
+        found = recipe_for(image_shape, images, budget, batch_size=asked.batch_size, length=length)
+    found = found.changed(settings)
     channels, height, width = image_shape
     kind = "grey" if channels == 1 else "RGB"
-    down = " and ".join(str(layer.channels) for layer in recipe.discriminator.layers)  # type: ignore[attr-defined]
-    often = recipe.batch_size * int(recipe.length.split()[0]) / images
-    changed = ", changed by DiffAugment" if recipe.augment is not None else ""
-    return (
-        f"chosen for {images:,} {kind} pictures of {height}x{width}: modern, convolutions of {down} "
-        f"channels, {recipe.length} (--budget {budget or BUDGET}), each seen {often:.0f} times{changed}"
+    steps = steps_in(found.length, max(images // found.batch_size, 1))
+    by = "" if "length" in first else f" (--budget {budget or BUDGET})"
+    shown = ", changed by DiffAugment" if found.augment is not None else ""
+    return found, (
+        f"chosen for {images:,} {kind} pictures of {height}x{width}: modern, convolutions of "
+        f"{_channels(found)} channels, {found.length}{by}, each seen {steps * found.batch_size / images:.0f} "
+        f"times{shown}"
     )
+
+
+def _channels(recipe: Recipe) -> str:
+    layers = getattr(recipe.discriminator, "layers", ())
+    return " and ".join(str(layer.channels) for layer in layers) or "no"
 
 
 def _halving(channels: int) -> Convolution:
