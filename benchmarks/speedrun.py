@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,7 @@ def final(run: Run) -> dict[str, Any]:
 def main() -> None:
     """Train and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", default=os.environ.get("GANVAS_DATA", "") + "/mnist")
+    parser.add_argument("--data", default="mnist", help="a name, looked for in GANVAS_DATA, or a path")
     parser.add_argument("--budget", default="1m")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--baseline", type=int, default=50, metavar="EPOCHS")

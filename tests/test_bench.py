@@ -34,9 +34,9 @@ def test_every_recipe_is_measured_with_all_its_parts(tmp_path, recipe):
     assert list(found.parts) == ["data", "G forward", "D forward", "backward", "optimisers", "observers"]
     assert all(seconds >= 0 for seconds in found.parts.values())
     assert found.images_per_second_low <= found.images_per_second <= found.images_per_second_high
-    assert found.full_length_seconds == pytest.approx(
-        found.full_length_steps * (found.batch_size / found.images_per_second + found.parts["observers"])
-    )
+    # The mean of three steps, of which two are no faster than the median one.
+    least = 2 / 3 * found.batch_size / found.images_per_second + found.parts["observers"]
+    assert found.full_length_seconds >= 0.999 * found.full_length_steps * least
     assert found.flops == pytest.approx(found.operations_per_image * found.images_per_second, rel=1e-3)
     assert found.as_json()["ratio"] == pytest.approx(found.flops / found.machine_flops, abs=1e-4)
 

@@ -2,7 +2,8 @@
 
 Taps that fall on padding are left out: a product with zero is no work. What a rule needs is counted once
 each: forward passes, gradients with respect to weights, gradients with respect to inputs. A first layer's
-inputs need none, except where the generator learns through the discriminator's.
+inputs need none, except where the generator learns through the discriminator's. Penalties are not
+counted: they are a choice of the recipe's, due every so many steps.
 """
 
 from __future__ import annotations

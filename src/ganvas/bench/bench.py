@@ -22,6 +22,7 @@ from ganvas.data.batches import Batches
 from ganvas.errors import UserError
 from ganvas.randomness import StepRandom
 from ganvas.recipe import Recipe, steps_in
+from ganvas.recipes import modern
 from ganvas.sampling import generate
 from ganvas.scores import load_reference
 from ganvas.training import checkpoint, updates
@@ -144,12 +145,15 @@ def bench(
     """
     if steps < 3:
         raise UserError(f"--steps {steps}: expected 3 or more")
-    chosen = (recipe if isinstance(recipe, Recipe) else recipes.find(recipe)).changed(dict(settings or {}))
+    changed = dict(settings or {})
+    chosen = None if recipe == "modern" else _found(recipe).changed(changed)
     place = devices.find(device)
     devices.use_threads(threads)
-    kind = devices.precision(precision or chosen.precision, place)
     name = "mnist-5k" if data is None else data
     images = load(name, size=size, fit=fit, memory_share=memory_share)
+    if chosen is None:
+        chosen, _ = modern.drawn(images.image_shape, len(images), None, changed)
+    kind = devices.precision(precision or chosen.precision, place)
     dtype = torch.bfloat16 if kind == "bf16" else torch.float32
     with devices.memory_errors():
         machine_flops = matrix_rate(place, dtype)
@@ -191,8 +195,13 @@ def bench(
         checkpoint_seconds=checkpoint_seconds,
         peak_memory_bytes=_peak_memory(place),
         full_length_steps=length,
-        full_length_seconds=length * (chosen.batch_size / middle + parts["observers"]),
+        # The mean: a lazy penalty is in some steps only.
+        full_length_seconds=length * (statistics.fmean(seconds) + parts["observers"]),
     )
+
+
+def _found(recipe: str | Path | Recipe) -> Recipe:
+    return recipe if isinstance(recipe, Recipe) else recipes.find(recipe)
 
 
 def _batches(recipe: Recipe, images: ImageSet, device: torch.device) -> Batches:
