@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from ganvas import objectives, recipes
+from ganvas.networks.classes import Batch
 from ganvas.networks.layers import KerasBatchNorm
 from ganvas.training import updates
 from ganvas.training.state import assemble, new_discriminator, new_generator
@@ -95,7 +96,7 @@ class Case:
                 return keep(*args)
 
             optimizer.step = spy
-        terms = update(self.state, self.real, FixedRandom(self.z))
+        terms = update(self.state, Batch(self.real), FixedRandom(self.z))
         return terms, seen
 
 

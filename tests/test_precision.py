@@ -8,6 +8,7 @@ import torch
 import tiny
 from ganvas import devices, launch, recipes
 from ganvas.errors import RecipeError
+from ganvas.networks.classes import Batch
 from ganvas.randomness import StepRandom
 from ganvas.training import updates
 from ganvas.training.state import new_state
@@ -24,7 +25,7 @@ def one_step(name, precision):
     latent = recipe.latent
     with devices.rounding(precision, CPU):
         random = StepRandom(0, 0, latent.size, latent.distribution, CPU)
-        terms = updates.find(recipe)(state, real, random)
+        terms = updates.find(recipe)(state, Batch(real), random)
     return state, terms
 
 

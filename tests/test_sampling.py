@@ -11,9 +11,13 @@ from ganvas import recipes, sampling
 from ganvas.networks.layers import KerasBatchNorm, ToMap
 from ganvas.randomness import Stream
 from ganvas.recipe import Latent
-from ganvas.sampling import draw_latents, generate, interpolate, sample, slerp
+from ganvas.sampling import draw_inputs, draw_latents, generate, interpolate, slerp
 
 RECIPE = recipes.find("mlp").changed({"latent.size": 6, "generator.hidden": [7]})
+
+
+def sample(network, recipe, count, seed):
+    return generate(network, draw_inputs(recipe, count, seed).images, recipe.pixel_range)
 
 
 def generator():

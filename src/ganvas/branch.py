@@ -24,7 +24,7 @@ from ganvas.rundir import Branch, RunDirectory
 from ganvas.training import checkpoint
 
 _FIXED = ("split", "data", "image_size", "sampling")  # what the run is trained on stays as it is
-_NETWORKS = ("generator", "discriminator", "latent", "pixel_range")
+_NETWORKS = ("generator", "discriminator", "latent", "classes", "pixel_range")
 
 
 def new_branch(

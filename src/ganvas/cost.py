@@ -36,9 +36,9 @@ def layers(recipe: Recipe, image_shape: ImageShape) -> tuple[list[Layer], list[L
     Counted from the shapes that pass through, the padding's taps included; no number is computed.
     """
     with torch.device("meta"):
-        generator = recipe.generator.build(image_shape, recipe.latent.size, recipe.pixel_range)
-        discriminator = recipe.discriminator.build(image_shape)
-        z, image = torch.empty(1, recipe.latent.size), torch.empty(1, *image_shape)
+        generator = recipe.generator.build(image_shape, recipe.input_size, recipe.pixel_range)
+        discriminator = recipe.discriminator.build(image_shape, recipe.classes)
+        z, image = torch.empty(1, recipe.input_size), torch.empty(1, *image_shape)
     return _layers(generator, z), _layers(discriminator, image)
 
 

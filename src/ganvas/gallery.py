@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ganvas.errors import UserError
 from ganvas.files import storage_errors, write_bytes
@@ -25,6 +26,8 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
     """
 
     columns: int | None = None
+    labels: NDArray[np.int64] | None = None
+    class_names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, pixels: Pixels, columns: int | None = None) -> Self:
@@ -41,8 +44,9 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
         """Write the images to `out`, and return it.
 
         Args:
-            out: a `.png` (one grid), a `.npy` or `.npz` (uint8 [N, C, H, W]; key `images`), or a
-                new or empty folder, which gets one PNG an image.
+            out: a `.png` (one grid), a `.npy` or `.npz` (uint8 [N, C, H, W]; key `images`, and `labels` of
+                a conditional run), or a new or empty folder, which gets one PNG an image, in a folder for
+                each class where there are labels.
 
         Raises:
             UserError: another kind of file, or a folder that is not empty.
@@ -86,7 +90,10 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
         if suffix == ".npy":
             np.save(buffer, array, allow_pickle=False)
         else:
-            np.savez_compressed(buffer, images=array)
+            arrays: dict[str, Any] = {"images": array}
+            if self.labels is not None:
+                arrays["labels"] = self.labels
+            np.savez_compressed(buffer, **arrays)
         return buffer.getvalue()
 
     def _save_folder(self, path: Path) -> None:
@@ -98,4 +105,12 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
             path.mkdir(parents=True, exist_ok=True)
         digits = len(str(len(self) - 1))
         for i, image in enumerate(np.asarray(self)):
-            write_bytes(path / f"{i:0{max(digits, 5)}d}.png", png_bytes(to_picture(image)))
+            folder = path if self.labels is None else path / _folder_name(self, int(self.labels[i]))
+            write_bytes(folder / f"{i:0{max(digits, 5)}d}.png", png_bytes(to_picture(image)))
+
+
+def _folder_name(images: Images, label: int) -> str:
+    """The class's name where it can be a folder's, else its number: names come from outside."""
+    name = images.class_names[label]
+    plain = name not in (".", "..") and not any(c in '<>:"/\\|?*' or ord(c) < 32 for c in name)
+    return name if plain and name == name.strip(" .") and 0 < len(name) <= 100 else f"class-{label}"

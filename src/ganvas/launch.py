@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import ganvas
@@ -41,6 +42,7 @@ def train(
     epochs: int | None = None,
     steps: int | None = None,
     budget: str | None = None,
+    conditional: bool = False,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -67,6 +69,7 @@ def train(
         epochs: length in epochs instead of the recipe's.
         steps: length in steps instead of the recipe's.
         budget: "1m", "5m", "20m" or "1h": how long, where the recipe is drawn from the pictures.
+        conditional: tell both players the classes, so that pictures of a class can be asked for.
         seed: where all randomness comes from.
         device: "auto", "cpu" or "cuda".
         threads: processor threads; PyTorch's own choice where none is given.
@@ -101,6 +104,9 @@ def train(
     directory = RunDirectory(Path(out).expanduser() if out else _free_name(chosen.name))
     _check_free(directory, overwrite=overwrite)
     images = _load(chosen, data, size, fit, memory_share)
+    if conditional:
+        changed["classes"] = _classes(images)
+        chosen = chosen.changed({"classes": changed["classes"]})
     reason: tuple[str, ...] = ()
     if recipe is None:
         chosen, why = modern.drawn(images.image_shape, len(images), budget, changed)
@@ -375,6 +381,7 @@ def _batches(recipe: Recipe, images: ImageSet, seed: int, device: torch.device) 
             seed=seed,
             device=device,
             steps_from=recipe.batch_size,
+            classes=recipe.classes,
         )
 
 
@@ -397,7 +404,25 @@ def _data_record(
         images=len(images),
         image_shape=images.image_shape,
         class_names=images.class_names,
+        class_counts=_class_counts(images),
     )
+
+
+def _classes(images: ImageSet) -> int:
+    """How many classes both players are to be told."""
+    if images.num_classes < 2:
+        found = "has no labels" if images.labels is None else f"has one class only, {images.class_names[0]}"
+        raise UserError(
+            f"--conditional: {images.name} {found}; expected 2 classes or more, as a folder has them where "
+            f"each class is a folder in it"
+        )
+    return images.num_classes
+
+
+def _class_counts(images: ImageSet) -> tuple[int, ...]:
+    if images.labels is None:
+        return ()
+    return tuple(np.bincount(images.labels, minlength=images.num_classes).tolist())
 
 
 def _notes(recipe: Recipe, images: ImageSet) -> Iterator[str]:

@@ -47,9 +47,9 @@ def taps(large: int, small: int, kernel: int, stride: int) -> int:
 def passes(recipe: Recipe, image_shape: ImageShape) -> tuple[Pass, Pass]:
     """The forward passes of the generator and of the discriminator."""
     with torch.device("meta"):
-        generator = recipe.generator.build(image_shape, recipe.latent.size, recipe.pixel_range)
-        discriminator = recipe.discriminator.build(image_shape)
-        z, image = torch.empty(1, recipe.latent.size), torch.empty(1, *image_shape)
+        generator = recipe.generator.build(image_shape, recipe.input_size, recipe.pixel_range)
+        discriminator = recipe.discriminator.build(image_shape, recipe.classes)
+        z, image = torch.empty(1, recipe.input_size), torch.empty(1, *image_shape)
     return _count(generator, z), _count(discriminator, image)
 
 
@@ -63,7 +63,7 @@ def step(recipe: Recipe, image_shape: ImageShape) -> int:
     g, d = passes(recipe, image_shape)
     n = recipe.batch_size
     with torch.device("meta"):
-        mixes = mixes_samples(recipe.discriminator.build(image_shape))
+        mixes = mixes_samples(recipe.discriminator.build(image_shape, recipe.classes))
     rule = recipe.update.rule
     if rule == "simultaneous" and not mixes:
         # One pass through D for both: the fakes' gradient goes on into G.

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import enum
 import hashlib
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +29,7 @@ class Stream(enum.IntEnum):
     VERDICT = 6
     SCORE = 7
     UNIFORM = 8
+    LABELS = 9
 
 
 def derived_seed(seed: int, stream: Stream, *where: int) -> int:
@@ -45,13 +48,39 @@ def latents(
     return z.normal_(generator=source)
 
 
+def labels(count: int, shares: Sequence[float], source: np.random.Generator) -> Tensor:
+    """Classes int64 [count], each as often as its share of the whole says.
+
+    The first labels are the same for every count.
+    """
+    ends = np.cumsum(np.asarray(shares, np.float64))
+    found = np.searchsorted(ends / ends[-1], source.random(count), side="right")
+    return torch.from_numpy(np.minimum(found, len(ends) - 1).astype(np.int64))
+
+
 class StepRandom:
-    """The random numbers of one training step."""
+    """The random numbers of one training step.
+
+    Args:
+        seed: of the run.
+        step: steps before this one.
+        latent_size: Z.
+        distribution: of z; see `latents`.
+        device: where they are wanted.
+        shares: how often each class comes, where classes are told.
+    """
 
     def __init__(
-        self, seed: int, step: int, latent_size: int, distribution: str, device: torch.device
+        self,
+        seed: int,
+        step: int,
+        latent_size: int,
+        distribution: str,
+        device: torch.device,
+        shares: Sequence[float] = (),
     ) -> None:
-        self._seed, self._step, self._device = seed, step, device
+        self._seed, self._step, self._device, self._shares = seed, step, device, shares
+        self._labels_source = np.random.default_rng(derived_seed(seed, Stream.LABELS, step))
         self._latent_size, self._distribution = latent_size, distribution
         self._source = torch.Generator(device)
         self._source.manual_seed(derived_seed(seed, Stream.LATENTS, step))
@@ -62,6 +91,10 @@ class StepRandom:
         """The next `count` z of this step, float32 [count, Z]."""
         size, distribution = self._latent_size, self._distribution
         return latents(count, size, distribution, self._source, self._device)
+
+    def labels(self, count: int) -> Tensor:
+        """The next `count` classes of this step, int64 [count]."""
+        return labels(count, self._shares, self._labels_source).to(self._device)
 
     def uniform(self, *shape: int) -> Tensor:
         """The next U(0, 1) of this step for penalties and augmentation, float32 of this shape."""

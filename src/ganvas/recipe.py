@@ -213,6 +213,7 @@ class Recipe(Values):
     batch_size: int = Field(256, ge=1, le=2**24)
 
     latent: Latent = Latent()
+    classes: int = Field(0, ge=0, le=2**16, description="that both players are told; 0 is none")
     generator: SerializeAsAny[GeneratorSpec]
     discriminator: SerializeAsAny[DiscriminatorSpec]
     objective: str = "non_saturating"
@@ -246,12 +247,19 @@ class Recipe(Values):
     def _halves(self) -> Self:
         if self.update.rule == "alternating_mixed" and self.batch_size < 2:
             raise ValueError("alternating_mixed needs a batch_size of 2 or more")
+        if self.classes == 1:
+            raise ValueError("expected 2 classes or more, or 0 for none")
         if self.update.rule == "alternating_separate" and self.objective == "relativistic":
             raise ValueError(
                 "relativistic judges real and fake images side by side: alternating_separate cannot; "
                 "use simultaneous or alternating"
             )
         return self
+
+    @property
+    def input_size(self) -> int:
+        """How many numbers the generator is given an image: z, and the class as one of K."""
+        return self.latent.size + self.classes
 
     @property
     def real_batch(self) -> int:

@@ -7,11 +7,11 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganvas import animate as animation
 from ganvas import memory, sampling
-from ganvas.errors import RunError, UserError
+from ganvas.errors import RunError, UserError, nearest
 from ganvas.gallery import Images
 from ganvas.images import Pixels, to_float
 from ganvas.networks.layers import inference
@@ -146,8 +146,11 @@ class Run:
         step: Step = None,
         epoch: int | None = None,
         ema: bool = True,
+        class_: str | int | None = None,
     ) -> Images:
         """`count` images, uint8 [count, C, H, W]; in a notebook they show themselves as a grid.
+
+        Those of a conditional run know their classes: `images.labels`.
 
         Args:
             count: how many.
@@ -155,21 +158,44 @@ class Run:
             step: a checkpoint's step, "best" or "newest"; see `chosen_step`.
             epoch: a generator that the recipe saved by epoch, instead.
             ema: the averaged generator, where the run has one.
+            class_: the name or number of a class, for a run that was told classes; each as often as in the
+                data where None.
+
+        Raises:
+            UserError: no such class, or a run without classes.
         """
         if count < 1:
             raise UserError(f"--count {count}: expected 1 or more")
         _check_seed(seed)
         self._require_memory(count)
+        classes = self._classes(count, class_)
         network = self.generator(step=step, epoch=epoch, ema=ema)
-        return Images.of(sampling.sample(network, self.recipe, count, seed))
+        shares = self.record.class_shares
+        inputs = sampling.draw_inputs(self.recipe, count, seed, shares=shares, classes=classes)
+        images = Images.of(sampling.generate(network, inputs.images, self.recipe.pixel_range))
+        if inputs.labels is not None:
+            images.labels, images.class_names = inputs.labels.numpy(), self.record.data.class_names
+        return images
 
-    def interpolate(self, *, rows: int = 5, columns: int = 10, seed: int = 0, ema: bool = True) -> Images:
-        """Spherical walks between random z: uint8 [rows * columns, C, H, W], row by row."""
+    def interpolate(
+        self,
+        *,
+        rows: int = 5,
+        columns: int = 10,
+        seed: int = 0,
+        ema: bool = True,
+        class_: str | int | None = None,
+    ) -> Images:
+        """Spherical walks between random z: uint8 [rows * columns, C, H, W], row by row.
+
+        In a conditional run they lead from class to class, or stay in `class_`.
+        """
         if rows < 1 or columns < 2:
             raise UserError(f"--rows {rows} --columns {columns}: expected at least 1 and 2")
         _check_seed(seed)
         self._require_memory(rows * columns)
-        pixels = sampling.interpolate(self.generator(ema=ema), self.recipe, rows, columns, seed)
+        classes = self._classes(2 * rows, class_)
+        pixels = sampling.interpolate(self.generator(ema=ema), self.recipe, rows, columns, seed, classes)
         return Images.of(pixels, columns=columns)
 
     def animate(self, out: str | Path | None = None, *, thin: bool | None = None) -> Path:
@@ -180,7 +206,10 @@ class Run:
         return path
 
     def critique(self, images: Pixels) -> list[float]:
-        """The discriminator's logit for each image uint8 [N, C, H, W]; above 0 it calls it real."""
+        """The discriminator's logit for each image uint8 [N, C, H, W]; above 0 it calls it real.
+
+        In a conditional run it is the highest of the logits of all classes.
+        """
         network = self.discriminator()
         expected = self.record.data.image_shape
         if images.shape[1:] != expected:
@@ -191,7 +220,7 @@ class Run:
         logits: list[float] = []
         with inference(network):
             for part in torch.from_numpy(np.ascontiguousarray(images)).split(sampling.CHUNK):
-                logits += network(to_float(part, self.recipe.pixel_range)).tolist()
+                logits += _highest(network(to_float(part, self.recipe.pixel_range)))
         return logits
 
     def fixed_fakes(self) -> tuple[Images, list[float], list[float]]:
@@ -202,18 +231,35 @@ class Run:
             discriminator for each. The untrained networks are drawn again from the seed.
         """
         shape, seed, recipe = self.record.data.image_shape, self.record.seed, self.recipe
-        z = sampling.draw_latents(recipe.latent, 1, seed, Stream.GRID)
+        z = sampling.draw_inputs(recipe, 1, seed, Stream.GRID).images
         before = sampling.generate(new_generator(recipe, shape, seed), z, recipe.pixel_range)
         after = sampling.generate(self.generator(), z, recipe.pixel_range)
         fakes = np.concatenate([before, after])
         untrained = new_discriminator(recipe, shape, seed)
         with inference(untrained):
-            judged = untrained(to_float(torch.from_numpy(fakes), recipe.pixel_range)).tolist()
+            judged = _highest(untrained(to_float(torch.from_numpy(fakes), recipe.pixel_range)))
         return Images.of(fakes), judged, self.critique(fakes)
 
     def __repr__(self) -> str:
         r = self.record
         return f"Run({str(self.path)!r}: {r.recipe.name} on {r.data.name}, step {self.step} of {r.steps})"
+
+    def _classes(self, count: int, class_: str | int | None) -> Tensor | None:
+        """`count` times the class that is meant."""
+        if class_ is None:
+            return None
+        if not self.recipe.classes:
+            raise UserError(
+                f"--class {class_}: {self.path} was told no classes; train with --conditional for that"
+            )
+        names = self.record.data.class_names
+        if str(class_) in names:
+            number = names.index(str(class_))
+        elif str(class_).isdecimal() and int(class_) < len(names):
+            number = int(class_)
+        else:
+            raise UserError(f"--class {class_}: {nearest(str(class_), names)}")
+        return torch.full((count,), number)
 
     def _note(self, note: str) -> None:
         if note not in self.notes:
@@ -251,6 +297,11 @@ class Run:
         channels, height, width = self.record.data.image_shape
         each = 3 * channels * height * width + 16 * self.recipe.latent.size
         memory.require(count * each, f"{count:,} images", "ask for fewer, with another --seed each time")
+
+
+def _highest(logits: Tensor) -> list[float]:
+    highest: list[float] = (logits if logits.dim() == 1 else logits.amax(1)).tolist()
+    return highest
 
 
 def _check_seed(seed: int) -> None:

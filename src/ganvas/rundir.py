@@ -53,6 +53,7 @@ class DataRecord(Values):
     images: PositiveInt
     image_shape: Annotated[ImageShape, AfterValidator(_check_shape)]
     class_names: tuple[str, ...] = ()
+    class_counts: tuple[int, ...] = ()
 
 
 class Branch(Values):
@@ -78,6 +79,12 @@ class RunRecord(Values):
     created: str
     ganvas: str
     machine: dict[str, str | int]
+
+    @property
+    def class_shares(self) -> tuple[float, ...]:
+        """How often each class comes in the data; () where the recipe tells no classes."""
+        counts = self.data.class_counts if self.recipe.classes else ()
+        return tuple(count / max(sum(counts), 1) for count in counts)
 
     @property
     def steps(self) -> int:

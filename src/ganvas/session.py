@@ -51,7 +51,7 @@ def run(s: Session) -> None:
     shown = display(record.steps, s.state.step, quiet=s.quiet)
 
     def random(step: int) -> StepRandom:
-        return StepRandom(record.seed, step, latent.size, latent.distribution, s.device)
+        return StepRandom(record.seed, step, latent.size, latent.distribution, s.device, record.class_shares)
 
     devices.make_repeatable(s.device)
     with stop_requests() as stopped, devices.memory_errors(), shown:

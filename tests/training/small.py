@@ -3,6 +3,7 @@
 import torch
 
 from ganvas import recipes
+from ganvas.networks.classes import Batch
 from ganvas.randomness import StepRandom
 from ganvas.training.state import new_state
 from ganvas.training.updates import find
@@ -48,7 +49,7 @@ def trained(recipe, steps=3, seed=0):
     """A state after a few steps."""
     state, update = state_of(recipe, seed), find(recipe)
     for step in range(steps):
-        update(state, real_images(recipe, seed=step), random_of(recipe, step))
+        update(state, Batch(real_images(recipe, seed=step)), random_of(recipe, step))
         if state.ema is not None:
             state.ema.update_parameters(state.generator)
         state.step += 1

@@ -4,6 +4,7 @@ import pytest
 import torch
 from small import random_of, real_images, recipe_of, state_of
 
+from ganvas.networks.classes import Batch
 from ganvas.recipe import Augment
 from ganvas.training import updates
 from ganvas.training.augment import augmented
@@ -100,10 +101,10 @@ def test_the_discriminator_never_sees_an_image_as_it_is(rule):
     recipe = recipe_of("tutorial-dcgan", **{"update.rule": rule, "augment": change})
     state, seen = state_of(recipe), []
     state.discriminator.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].detach()))
-    updates.find(recipe)(state, real_images(recipe) + 3, random_of(recipe))
+    updates.find(recipe)(state, Batch(real_images(recipe) + 3), random_of(recipe))
     assert seen
     for images in seen:
         assert ((images == 0).sum((1, 2, 3)) >= 2 * 2).all()  # of 8 x 8, at a corner
     before = [p.clone() for p in state.generator.parameters()]
-    updates.find(recipe)(state, real_images(recipe), random_of(recipe))
+    updates.find(recipe)(state, Batch(real_images(recipe)), random_of(recipe))
     assert any((a != b).any() for a, b in zip(before, state.generator.parameters(), strict=True))

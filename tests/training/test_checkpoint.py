@@ -9,6 +9,7 @@ import pytest
 from small import CPU, NAMES, SHAPE, all_bits, bits, random_of, real_images, recipe_of, state_of, trained
 
 from ganvas.errors import RunError, StorageError
+from ganvas.networks.classes import Batch
 from ganvas.training import checkpoint, updates
 
 FILES = [
@@ -64,7 +65,7 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path, name):
     back = load(checkpoint.save(tmp_path, state, recipe))
     for each in (state, back):
         for step in (3, 4):
-            updates.find(recipe)(each, real_images(recipe, seed=step), random_of(recipe, step))
+            updates.find(recipe)(each, Batch(real_images(recipe, seed=step)), random_of(recipe, step))
     assert all_bits(back) == all_bits(state)
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ganvas import objectives, recipes
+from ganvas.networks.classes import Batch
 from ganvas.randomness import StepRandom
 from ganvas.training import updates
 from ganvas.training.state import new_state
@@ -23,7 +24,7 @@ def gradients(how, state, real, seed, objective="non_saturating"):
     random = StepRandom(seed, 0, 100, "normal", CPU)
     random.seed_dropout(state.discriminator)
     fake = state.generator(random.latents(32))
-    return how(objectives.find(objective), state, real, fake)
+    return how(objectives.find(objective), state, Batch(real), Batch(fake))
 
 
 def relative(a, b):
@@ -76,7 +77,7 @@ def test_the_rescaled_gradient_is_not_what_d_itself_would_send():
     random = StepRandom(0, 0, 100, "normal", CPU)
     random.seed_dropout(state.discriminator)
     fake = state.generator(random.latents(32))
-    _, wrong, _ = updates.one_pass(unscaled, state, real, fake)
+    _, wrong, _ = updates.one_pass(unscaled, state, Batch(real), Batch(fake))
     assert relative(wrong[0], right[0]) > 0.5
 
 
@@ -88,8 +89,8 @@ def test_where_batch_norm_mixes_samples_the_simultaneous_rule_falls_back_to_two_
         real_one = getattr(updates, how)
         monkeypatch.setattr(updates, how, lambda *a, f=real_one, n=how: used.append(n) or f(*a))
     state = new_state(recipe, (1, 28, 28), 0, CPU)
-    updates.find(recipe)(state, torch.zeros(8, 1, 28, 28), StepRandom(0, 0, 100, "normal", CPU))
+    updates.find(recipe)(state, Batch(torch.zeros(8, 1, 28, 28)), StepRandom(0, 0, 100, "normal", CPU))
     plain = recipes.find("tutorial-dcgan").changed(SMALL)
     state = new_state(plain, (1, 28, 28), 0, CPU)
-    updates.find(plain)(state, torch.zeros(8, 1, 28, 28), StepRandom(0, 0, 100, "normal", CPU))
+    updates.find(plain)(state, Batch(torch.zeros(8, 1, 28, 28)), StepRandom(0, 0, 100, "normal", CPU))
     assert used == ["two_passes", "one_pass"]

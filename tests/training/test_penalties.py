@@ -7,6 +7,7 @@ import torch
 from small import bits, random_of, real_images, recipe_of, state_of
 from torch import nn
 
+from ganvas.networks.classes import Batch
 from ganvas.recipe import Penalty, Schedule
 from ganvas.training import penalties, updates
 
@@ -43,7 +44,7 @@ def half(*shape):
 
 
 def found(penalty, d, real, fake, step=0, share=0.0):
-    return penalties.gradients([penalty], d, real, fake, half, step=step, share=share)
+    return penalties.gradients([penalty], d, Batch(real), Batch(fake), half, step=step, share=share)
 
 
 @pytest.mark.parametrize("kind", ["r1", "r2"])
@@ -89,7 +90,7 @@ def test_a_weight_changes_by_equal_ratios_over_the_run():
 def test_several_penalties_are_the_sum_of_each():
     d, real, fake = Square(0.7), image(1, 2, 3, 4), image(5, 6)
     both = [Penalty(kind="r1", weight=1), Penalty(kind="r2", weight=0.5)]
-    (together,) = penalties.gradients(both, d, real, fake, half, step=0, share=0)
+    (together,) = penalties.gradients(both, d, Batch(real), Batch(fake), half, step=0, share=0)
     apart = sum(found(penalty, d, real, fake)[0] for penalty in both)
     torch.testing.assert_close(together, apart)
 
@@ -103,7 +104,7 @@ def test_an_update_steps_down_the_objective_and_the_penalty_together(rule):
     def first_moment(settings):
         recipe = recipe_of("tutorial-dcgan", **base, **settings)
         state = state_of(recipe)
-        updates.find(recipe)(state, real_images(recipe), random_of(recipe))
+        updates.find(recipe)(state, Batch(real_images(recipe)), random_of(recipe))
         moments = state.discriminator_optimizer.moments()
         return recipe, {k: m / 0.1 for k, m in moments.items() if k.endswith("exp_avg")}
 
@@ -111,7 +112,13 @@ def test_an_update_steps_down_the_objective_and_the_penalty_together(rule):
     _, without = first_moment({})
     state = state_of(recipe)
     alone = penalties.gradients(
-        recipe.penalties, state.discriminator, real_images(recipe), real_images(recipe), half, step=0, share=0
+        recipe.penalties,
+        state.discriminator,
+        Batch(real_images(recipe)),
+        Batch(real_images(recipe)),
+        half,
+        step=0,
+        share=0,
     )
     for (name, moment), expected in zip(with_it.items(), alone, strict=True):
         torch.testing.assert_close(moment - without[name], expected, rtol=1e-3, atol=1e-4)
@@ -131,7 +138,7 @@ def test_the_learning_rates_follow_the_schedule_of_the_runs_length():
     update, state, rates = updates.find(recipe, 8), state_of(recipe), []
     for step in range(8):
         state.step = step
-        update(state, real_images(recipe), random_of(recipe))
+        update(state, Batch(real_images(recipe)), random_of(recipe))
         rates.append(
             [o.param_groups[0]["lr"] for o in (state.generator_optimizer, state.discriminator_optimizer)]
         )
@@ -146,6 +153,6 @@ def test_a_rate_that_is_not_scheduled_stays_to_the_bit():
     after = []
     for each in (recipe, plain):
         state = state_of(each)
-        updates.find(each, 10)(state, real_images(each), random_of(each))
+        updates.find(each, 10)(state, Batch(real_images(each)), random_of(each))
         after.append(bits(state.generator, state.discriminator))
     assert after[0] == after[1]

@@ -8,6 +8,7 @@ from small import NAMES, bits, random_of, real_images, recipe_of, state_of, trai
 from torch.nn import functional as F
 
 from ganvas.errors import RecipeError
+from ganvas.networks.classes import Batch
 from ganvas.networks.layers import frozen_statistics
 from ganvas.training import updates
 
@@ -119,7 +120,7 @@ def test_a_step_equals_plain_pytorch_with_two_backward_passes(rule, name, fakes)
             optimizer.load_moments(moments, optimizer.steps)
     seen, expected = gradients_seen(ours), gradients_seen(plain)
     real = real_images(recipe, seed=9).double()
-    terms = updates.find(recipe)(ours, real, DoubleRandom(recipe))
+    terms = updates.find(recipe)(ours, Batch(real), DoubleRandom(recipe))
     losses = PLAIN[rule](recipe, plain, real, DoubleRandom(recipe))
     names = ("discriminator_loss_real", "discriminator_loss_fake", "discriminator_loss", "generator_loss")
     for name_, loss in zip(names, losses, strict=True):
@@ -151,7 +152,7 @@ def test_reported_probabilities_and_accuracies_are_those_of_the_logits_learned_f
     with torch.no_grad(), frozen_statistics(state.generator):
         fake = state.generator(z)
         logits = [state.discriminator(real), state.discriminator(fake)]
-    terms = updates.find(recipe)(state, real, random_of(recipe))
+    terms = updates.find(recipe)(state, Batch(real), random_of(recipe))
     assert set(terms) == TERMS
     assert terms["real_probability"].item() == pytest.approx(logits[0].sigmoid().mean().item(), abs=1e-5)
     assert terms["real_accuracy"].item() == (logits[0] > 0).float().mean().item()
@@ -188,7 +189,7 @@ def test_a_discriminators_turn_leaves_the_generators_bits_alone(rule, name):
         notes.append(bits(state.generator))
 
     state.discriminator_optimizer.step = step
-    updates.find(recipe)(state, real_images(recipe), random_of(recipe))
+    updates.find(recipe)(state, Batch(real_images(recipe)), random_of(recipe))
     assert len(notes) == (2 if rule == "alternating_separate" else 1)
     after = bits(state.generator)
     if (
@@ -206,7 +207,7 @@ def test_a_generators_turn_leaves_the_discriminators_bits_alone(rule, name):
     recipe = recipe_of(name, **{"update.rule": rule})
     state = trained(recipe)
     state.discriminator_optimizer = Still(state)
-    updates.find(recipe)(state, real_images(recipe), random_of(recipe))
+    updates.find(recipe)(state, Batch(real_images(recipe)), random_of(recipe))
     _, before = state.discriminator_optimizer.notes[-1]  # moving statistics have moved by then, if any
     assert bits(state.discriminator) == before
 
@@ -217,7 +218,7 @@ def test_a_simultaneous_step_of_one_player_does_not_reach_the_other(name):
     both, still_d, still_g = trained(recipe), trained(recipe), trained(recipe)
     still_d.discriminator_optimizer, still_g.generator_optimizer = Still(still_d), Still(still_g)
     for state in (both, still_d, still_g):
-        updates.find(recipe)(state, real_images(recipe), random_of(recipe))
+        updates.find(recipe)(state, Batch(real_images(recipe)), random_of(recipe))
     assert bits(still_d.generator) == bits(both.generator)
     assert bits(still_g.discriminator) == bits(both.discriminator)
 
@@ -228,7 +229,7 @@ def test_fakes_for_the_discriminator_come_from_the_chosen_mode(fakes):
     state = trained(recipe)
     modes = []
     state.generator.register_forward_hook(lambda network, *_: modes.append(network.training))
-    updates.find(recipe)(state, real_images(recipe), random_of(recipe))
+    updates.find(recipe)(state, Batch(real_images(recipe)), random_of(recipe))
     assert modes == [fakes == "training", True]
     assert state.generator.training
 
@@ -241,7 +242,7 @@ def test_the_generator_learns_on_the_same_z_only_when_told_and_draws_the_same_im
     recipe = recipe_of("tf1-dcgan", **settings)
     state, seen = state_of(recipe), []
     state.generator.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
-    updates.find(recipe)(state, real_images(recipe), random_of(recipe))
+    updates.find(recipe)(state, Batch(real_images(recipe)), random_of(recipe))
     if reuse and fakes == "training":
         assert len(seen) == 1
         return
@@ -253,7 +254,7 @@ def test_the_generator_learns_on_the_same_z_only_when_told_and_draws_the_same_im
 def test_terms_are_detached_scalars_on_the_device_and_no_gradient_stays(rule):
     recipe = recipe_of("tutorial-dcgan", **{"update.rule": rule})
     state = state_of(recipe)
-    terms = updates.find(recipe)(state, real_images(recipe), random_of(recipe))
+    terms = updates.find(recipe)(state, Batch(real_images(recipe)), random_of(recipe))
     device = next(state.generator.parameters()).device
     for name, term in terms.items():
         assert (term.requires_grad, term.grad_fn, term.shape, term.device) == (False, None, (), device), name
@@ -274,7 +275,7 @@ def test_the_same_seed_and_step_give_the_same_bits(rule, name):
     assert results[0] == results[1]
     other = state_of(recipe)
     for step in range(2):
-        updates.find(recipe)(other, real_images(recipe, seed=step), random_of(recipe, step, seed=5))
+        updates.find(recipe)(other, Batch(real_images(recipe, seed=step)), random_of(recipe, step, seed=5))
     assert bits(other.generator, other.discriminator) != results[0]
 
 
@@ -284,7 +285,7 @@ def test_a_partial_batch_even_of_one_image_meets_whole_fakes(name, rule):
     recipe = recipe_of(name, **{"update.rule": rule})
     state, seen = state_of(recipe), []
     state.generator.register_forward_hook(lambda _, __, images: seen.append(len(images)))
-    terms = updates.find(recipe)(state, real_images(recipe, count=1), random_of(recipe))
+    terms = updates.find(recipe)(state, Batch(real_images(recipe, count=1)), random_of(recipe))
     assert set(seen) == {8}
     assert all(term.isfinite() for term in terms.values())
 

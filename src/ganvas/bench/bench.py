@@ -213,6 +213,7 @@ def _batches(recipe: Recipe, images: ImageSet, device: torch.device) -> Batches:
         seed=0,
         device=device,
         steps_from=recipe.batch_size,
+        classes=recipe.classes,
     )
 
 
@@ -222,7 +223,8 @@ def _training(
     """Seconds of each timed step, and of each part of a step."""
 
     def random(step: int) -> StepRandom:
-        return StepRandom(0, step, recipe.latent.size, recipe.latent.distribution, device)
+        latent, shares = recipe.latent, [1.0] * recipe.classes
+        return StepRandom(0, step, latent.size, latent.distribution, device, shares)
 
     def run(count: int) -> list[float]:
         seconds, began = [], time.perf_counter()
@@ -249,7 +251,7 @@ def _training(
 
 
 def _sampling(recipe: Recipe, state: TrainState, device: torch.device) -> float:
-    z = torch.randn(SAMPLED, recipe.latent.size, generator=torch.Generator().manual_seed(0))
+    z = torch.randn(SAMPLED, recipe.input_size, generator=torch.Generator().manual_seed(0))
 
     def draw() -> object:
         return generate(state.generator, z, recipe.pixel_range)

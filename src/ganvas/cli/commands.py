@@ -35,6 +35,7 @@ def train(a: Namespace) -> None:
         epochs=a.epochs,
         steps=a.steps,
         budget=a.budget,
+        conditional=a.conditional,
         seed=a.seed,
         device=a.device,
         threads=a.threads,
@@ -93,7 +94,7 @@ def sample(a: Namespace) -> None:
     from ganvas.run import Run
 
     run = Run.open(a.run)
-    images = run.sample(a.count, seed=a.seed, step=a.step, epoch=a.epoch, ema=a.ema)
+    images = run.sample(a.count, seed=a.seed, step=a.step, epoch=a.epoch, ema=a.ema, class_=a.class_)
     _say(run.notes)
     out = images.save(a.out or run.path / "sample.png")
     print(f"{len(images)} images of {_size(images.shape)} in {out}{_which(run, a)}")
@@ -107,7 +108,7 @@ def interpolate(a: Namespace) -> None:
     if out.suffix.lower() != ".png":
         raise UserError(f"--out {out}: expected a .png (the GIF lies beside it)")
     run = Run.open(a.run)
-    images = run.interpolate(rows=a.rows, columns=a.columns, seed=a.seed, ema=a.ema)
+    images = run.interpolate(rows=a.rows, columns=a.columns, seed=a.seed, ema=a.ema, class_=a.class_)
     _say(run.notes)
     images.save(out)
     gif = images.save_gif(out.with_suffix(".gif"))

@@ -93,6 +93,13 @@ def _step(word: str) -> int | str:
     return int(word) if word.isdecimal() else word
 
 
+def _class_argument(parser: Parser) -> None:
+    parser.add_argument(
+        "--class", dest="class_", metavar="NAME|N",
+        help="only this class, by name or number, of a run trained with --conditional",
+    )  # fmt: skip
+
+
 def _ema_argument(parser: Parser) -> None:
     parser.add_argument(
         "--no-ema", dest="ema", action="store_false",
@@ -167,6 +174,10 @@ def _train(commands: Any) -> None:
         help="a data set's name, an IDX folder, a .npz, a .npy, a folder or .zip of pictures "
         "(default: the recipe's own)",
     )  # fmt: skip
+    parser.add_argument(
+        "--conditional", action="store_true",
+        help="tell both players the classes, so that pictures of a class can be asked for",
+    )  # fmt: skip
     parser.add_argument("--out", metavar="DIR", help="the run directory (default runs/RECIPE)")
     _length_arguments(parser, "length, instead of the recipe's")
     _seed_argument(parser, "where all randomness comes from")
@@ -210,6 +221,7 @@ def _sample(commands: Any) -> None:
         help="a .png (one grid), a .npz or .npy (uint8 [N, C, H, W]), or a folder of single "
         "pictures (default RUN/sample.png)",
     )  # fmt: skip
+    _class_argument(parser)
     _seed_argument(parser, "the same seed gives the same pictures")
     _step_argument(parser)
     parser.add_argument(
@@ -227,6 +239,7 @@ def _interpolate(commands: Any) -> None:
         "--out", metavar="PATH",
         help="a .png; the GIF of the same walks lies beside it (default RUN/interpolation.png)",
     )  # fmt: skip
+    _class_argument(parser)
     _seed_argument(parser, "which walks")
     _ema_argument(parser)
 

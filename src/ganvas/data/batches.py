@@ -38,13 +38,14 @@ class Batches:
         size: images a batch.
         order: "reshuffled" each epoch, "shuffled_once", or "with_replacement".
         partial_batch: "keep" or "drop" the last, smaller batch of an epoch.
+        classes: how many `labels` tell apart, where they are wanted; else 0.
         steps_from: how many images make an epoch's step, if not `size` (a discriminator that sees half
             a batch of real images still counts whole ones).
         seed: what the order comes from.
         device: where the batches are wanted.
 
     Raises:
-        RecipeError: a batch larger than the set.
+        RecipeError: a batch larger than the set, or other classes than the set's.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Batches:
         seed: int,
         device: torch.device,
         steps_from: int | None = None,
+        classes: int = 0,
     ) -> None:
         count = len(images)
         counted = _counted(size, order, steps_from)
@@ -72,6 +74,7 @@ class Batches:
         self._permutation: Indices = np.empty(0, np.int64)
         self._mapped = isinstance(images.images, np.memmap)
         self._array = images.images
+        self._labels = _labels(images, classes)
         self._held: Tensor | None = None
         if not self._mapped:
             # PyTorch takes neither read-only arrays nor flipped ones: those are copied.
@@ -92,6 +95,12 @@ class Batches:
         batch[order] = self._array[index[order]]
         return torch.from_numpy(batch).to(self._device)
 
+    def labels(self, step: int) -> Tensor | None:
+        """The classes of the same images, int64 [n] on the device; None where they are not wanted."""
+        if self._labels is None:
+            return None
+        return torch.from_numpy(self._labels[self.indices(step)]).to(self._device)
+
     def indices(self, step: int) -> Indices:
         """Which images these are: int64 [n]."""
         epoch, position = divmod(step, self.steps_per_epoch)
@@ -105,3 +114,19 @@ class Batches:
 
     def _random(self, where: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence([self.seed, where]))
+
+
+def _labels(images: ImageSet, classes: int) -> Indices | None:
+    if not classes:
+        return None
+    if images.labels is None:
+        raise RecipeError(
+            f"classes {classes}: {images.name} has no labels; a folder has them where each class is a folder "
+            f"in it"
+        )
+    if images.num_classes != classes:
+        raise RecipeError(
+            f"classes {classes}: {images.name} has {images.num_classes}; say --conditional and they are "
+            f"counted"
+        )
+    return images.labels

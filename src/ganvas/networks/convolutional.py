@@ -98,8 +98,8 @@ class ConvolutionalDiscriminator(DiscriminatorSpec):
     batch_norm: BatchNorm | None = None
     batch_norm_first: bool = False
 
-    def build(self, image_shape: ImageShape) -> nn.Module:
+    def build(self, image_shape: ImageShape, classes: int = 0) -> nn.Module:
         """See `DiscriminatorSpec.build`."""
         from ganvas.networks.modules import convolutional_discriminator
 
-        return convolutional_discriminator(self, image_shape)
+        return convolutional_discriminator(self, image_shape, classes)

@@ -44,8 +44,8 @@ class DenseDiscriminator(DiscriminatorSpec):
     slope: Slope = 0.2
     dropout: Rate = 0.0
 
-    def build(self, image_shape: ImageShape) -> nn.Module:
+    def build(self, image_shape: ImageShape, classes: int = 0) -> nn.Module:
         """See `DiscriminatorSpec.build`."""
         from ganvas.networks.modules import dense_discriminator
 
-        return dense_discriminator(self, image_shape)
+        return dense_discriminator(self, image_shape, classes)

@@ -245,14 +245,19 @@ class Flatten(nn.Module):
 
 
 class Logit(Linear):
-    """The last layer of a discriminator: [N, features] -> logits float32 [N], in fp32 at any precision."""
+    """The last layer of a discriminator: [N, features] -> logits float32 [N], in fp32 at any precision.
 
-    def __init__(self, features: int) -> None:
-        super().__init__(features, 1)
+    With `classes` it gives one logit for each: [N, classes].
+    """
+
+    def __init__(self, features: int, classes: int = 0) -> None:
+        super().__init__(features, classes or 1)
+        self.classes = classes
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False) if _rounds(x) else nullcontext():
-            return super().forward(whole(x)).squeeze(1)
+            logits = super().forward(whole(x))
+            return logits if self.classes else logits.squeeze(1)
 
 
 class Tanh(nn.Tanh):

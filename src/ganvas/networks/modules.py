@@ -1,6 +1,7 @@
 """The modules behind the specs: plain sequences of layers.
 
-z is float32 [N, Z]; images are float32 [N, C, H, W] in the pixel range; logits are float32 [N].
+z is float32 [N, Z]; images are float32 [N, C, H, W] in the pixel range; logits are float32 [N],
+or [N, K] where K classes are told.
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ def convolutional_generator(
     return nn.Sequential(*layers, _to_pixels(pixel_range))
 
 
-def convolutional_discriminator(spec: ConvolutionalDiscriminator, image_shape: ImageShape) -> nn.Sequential:
+def convolutional_discriminator(
+    spec: ConvolutionalDiscriminator, image_shape: ImageShape, classes: int
+) -> nn.Sequential:
     """Build `spec` for images of `image_shape`."""
     inputs, height, width = image_shape
     strides = [layer.stride for layer in spec.layers]
@@ -90,7 +93,7 @@ def convolutional_discriminator(spec: ConvolutionalDiscriminator, image_shape: I
         layers += [Linear(inputs, outputs), *_norm(spec.batch_norm, outputs)]
         layers += [_activation(spec.slope), *_drop(spec.dropout)]
         inputs = outputs
-    return nn.Sequential(*layers, Logit(inputs))
+    return nn.Sequential(*layers, Logit(inputs, classes))
 
 
 def dense_generator(
@@ -108,7 +111,7 @@ def dense_generator(
     return nn.Sequential(*layers, ToMap(channels, height, width))
 
 
-def dense_discriminator(spec: DenseDiscriminator, image_shape: ImageShape) -> nn.Sequential:
+def dense_discriminator(spec: DenseDiscriminator, image_shape: ImageShape, classes: int) -> nn.Sequential:
     """Build `spec` for images of `image_shape`."""
     channels, height, width = image_shape
     layers: list[nn.Module] = [Flatten()]
@@ -116,4 +119,4 @@ def dense_discriminator(spec: DenseDiscriminator, image_shape: ImageShape) -> nn
     for outputs in spec.hidden:
         layers += [Linear(inputs, outputs), _activation(spec.slope), *_drop(spec.dropout)]
         inputs = outputs
-    return nn.Sequential(*layers, Logit(inputs))
+    return nn.Sequential(*layers, Logit(inputs, classes))

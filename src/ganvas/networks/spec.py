@@ -96,7 +96,11 @@ class NetworkSpec(Values):
 
 
 class GeneratorSpec(NetworkSpec):
-    """A network that maps z float32 [N, Z] to images float32 [N, C, H, W] in a pixel range."""
+    """A network that maps z float32 [N, Z] to images float32 [N, C, H, W] in a pixel range.
+
+    Where classes are given, they are the last entries of z: 1 at the image's class, 0 elsewhere (Mirza and
+    Osindero 2014, arXiv 1411.1784). The network need not know.
+    """
 
     kinds: ClassVar[dict[str, type[NetworkSpec]]] = {}
 
@@ -106,10 +110,15 @@ class GeneratorSpec(NetworkSpec):
 
 
 class DiscriminatorSpec(NetworkSpec):
-    """A network that maps images float32 [N, C, H, W] to logits float32 [N]."""
+    """A network that maps images float32 [N, C, H, W] to logits float32 [N].
+
+    Where classes are given, it has a logit for each, float32 [N, K], of which the one of the image's own
+    class counts: the projection of Miyato and Koyama 2018 (arXiv 1802.05637, equation 3), the part that all
+    classes share being added to each class's row.
+    """
 
     kinds: ClassVar[dict[str, type[NetworkSpec]]] = {}
 
-    def build(self, image_shape: ImageShape) -> nn.Module:
-        """Return the network for images of `image_shape`."""
+    def build(self, image_shape: ImageShape, classes: int = 0) -> nn.Module:
+        """Return the network for images of `image_shape` of so many classes; 0 where none are told."""
         raise NotImplementedError

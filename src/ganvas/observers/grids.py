@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from ganvas.files import write_bytes
 from ganvas.images import Pixels, grid, png_bytes, to_picture
 from ganvas.randomness import Stream, derived_seed
 from ganvas.recipe import Recipe
 from ganvas.rundir import RunDirectory
-from ganvas.sampling import draw_latents, generate
+from ganvas.sampling import draw_inputs, generate
 from ganvas.training.loop import Progress
 from ganvas.training.state import TrainState
 
@@ -36,8 +38,11 @@ class Grids:
         seed = self.seed
         if spec.latents == "new":
             seed = derived_seed(self.seed, Stream.GRID, state.step)
-        z = draw_latents(recipe.latent, spec.rows * spec.columns, seed, Stream.GRID)
-        images = generate(state.best_generator(), z, recipe.pixel_range)
+        count = spec.rows * spec.columns
+        # Classes in turn: where there are as many columns, each column is a class.
+        classes = torch.arange(count) % max(recipe.classes, 1)
+        inputs = draw_inputs(recipe, count, seed, Stream.GRID, classes=classes).images
+        images = generate(state.best_generator(), inputs, recipe.pixel_range)
         sheet = grid(images, spec.columns, inverted=spec.inverted)
         write_bytes(self.directory.sample_file(state.step), png_bytes(to_picture(sheet)))
         for sink in self.sinks:

@@ -14,7 +14,7 @@ from ganvas.networks import ImageShape
 from ganvas.observers.reading import Reading
 from ganvas.randomness import Stream
 from ganvas.recipe import Recipe
-from ganvas.sampling import draw_latents, generate
+from ganvas.sampling import draw_inputs, generate
 from ganvas.scores.guard import Guard
 from ganvas.scores.history import best, scored
 from ganvas.scores.reference import Reference
@@ -59,6 +59,7 @@ class Scores:
         boards: called with (step, values).
         lines: what an earlier process logged.
         saved: steps that have a checkpoint here: only those, and later ones, can be the best.
+        shares: how often each class is drawn, where classes are told.
         best_step: the step with the best score so far.
         stop: why the guard wants the run stopped, if it does and was asked to.
     """
@@ -76,6 +77,7 @@ class Scores:
     boards: Sequence[Callable[[int, Mapping[str, Any]], None]] = ()
     lines: list[Line] = field(default_factory=list)
     saved: Collection[int] = ()
+    shares: Sequence[float] = ()
     best_step: int | None = None
     stop: str | None = None
     _real: Reference | None = None
@@ -99,8 +101,8 @@ class Scores:
         real = self._reference()
         if real is None:
             return
-        z = draw_latents(self.recipe.latent, self.count, self.seed, Stream.SCORE)
-        images = generate(progress.state.best_generator(), z, self.recipe.pixel_range)
+        inputs = draw_inputs(self.recipe, self.count, self.seed, Stream.SCORE, shares=self.shares).images
+        images = generate(progress.state.best_generator(), inputs, self.recipe.pixel_range)
         values = score(real.extractor(images), real).flat()
         line: Line = {
             "step": progress.step,

@@ -77,7 +77,7 @@ class TensorBoard:
             self._writer._get_file_writer().add_summary(part)
         joined = torch.nn.Sequential(state.generator, state.discriminator)
         device = next(joined.parameters()).device
-        z = torch.zeros(2, recipe.latent.size, device=device)
+        z = torch.zeros(2, recipe.input_size, device=device)
         with inference(joined), warnings.catch_warnings():
             # TensorBoard's graph is drawn by PyTorch's tracer, which announces its own retirement.
             warnings.simplefilter("ignore")

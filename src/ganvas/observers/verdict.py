@@ -11,10 +11,11 @@ import torch
 
 from ganvas.data.imageset import ImageSet
 from ganvas.images import to_float
+from ganvas.networks.classes import Batch, judged
 from ganvas.networks.layers import inference
 from ganvas.randomness import Stream, derived_seed
 from ganvas.recipe import Recipe
-from ganvas.sampling import draw_latents
+from ganvas.sampling import draw_inputs
 from ganvas.training.loop import Progress
 
 
@@ -41,10 +42,14 @@ class Verdicts:
         count = min(self.count, len(self.images))
         index = np.sort(np.random.default_rng(seed).choice(len(self.images), count, replace=False))
         chosen = torch.from_numpy(np.ascontiguousarray(self.images.images[index])).to(device)
-        z = draw_latents(self.recipe.latent, count, seed).to(device)
+        labels = self.images.labels if self.recipe.classes else None
+        classes = None if labels is None else torch.from_numpy(labels[index])  # the same for both kinds
+        inputs = draw_inputs(self.recipe, count, seed, classes=classes).images.to(device)
+        told = None if classes is None else classes.to(device)
         with inference(state.generator, state.discriminator):
-            real = state.discriminator(to_float(chosen, self.recipe.pixel_range)) > 0
-            fake = state.discriminator(state.generator(z)) <= 0
+            d, real_images = state.discriminator, to_float(chosen, self.recipe.pixel_range)
+            real = judged(d, Batch(real_images, told)) > 0
+            fake = judged(d, Batch(state.generator(inputs), told)) <= 0
         on_real, on_fake = float(real.float().mean()), float(fake.float().mean())
         epoch = self.epoch_of(step)
         self.log({"step": step, "epoch": epoch, "verdict_real": on_real, "verdict_fake": on_fake})

@@ -148,6 +148,7 @@ class Watch:
             [board.score for board in boards],
             self._directory.metric_lines(),
             checkpoint.steps_saved(self._directory.checkpoints),
+            record.class_shares,
         )
 
     def _due(self, span: Span) -> Callable[[int], bool]:

@@ -43,6 +43,7 @@ def recipe_for(
     *,
     batch_size: int | None = None,
     length: str | None = None,
+    classes: int = 0,
 ) -> Recipe:
     """The recipe for pictures of this shape.
 
@@ -52,6 +53,7 @@ def recipe_for(
         budget: "1m", "5m", "20m" or "1h": how long to train, told by what takes so long on two cores.
         batch_size: instead of the recipe's own.
         length: instead of the budget's: a stretch of training, as "200 steps" or "15 epochs".
+        classes: that both players are told; 0 is none.
 
     Raises:
         RecipeError: no such budget.
@@ -73,6 +75,7 @@ def recipe_for(
         sampling=Sampling(partial_batch="drop"),
         batch_size=batch,
         latent=Latent(size=64),
+        classes=classes,
         generator=ConvolutionalGenerator(
             hidden=(256,),
             base=widths[-1],
@@ -94,7 +97,7 @@ def recipe_for(
         length=length or f"{steps} steps",
         checkpoint_every=f"{max(steps // 10, 1)} steps",
         log_every="50 steps",
-        grid=Grid(rows=8, columns=8, every=f"{max(steps // 40, 1)} steps"),
+        grid=Grid(rows=8, columns=classes if 0 < classes <= 16 else 8, every=f"{max(steps // 40, 1)} steps"),
     )
 
 
@@ -103,24 +106,29 @@ def drawn(
 ) -> tuple[Recipe, str]:
     """The recipe for these pictures with settings changed, and one line that says what was chosen.
 
-    A length or a batch size that is asked for comes first: what is drawn goes by it.
+    A length, a batch size or classes that are asked for come first: what is drawn goes by it.
     """
-    first = {key: settings[key] for key in ("length", "batch_size") if key in settings}
+    first = {key: settings[key] for key in ("length", "batch_size", "classes") if key in settings}
     found = recipe_for(image_shape, images, budget)
     if first:
         asked = found.changed(first)
-        length = asked.length if "length" in first else None
-        found = recipe_for(image_shape, images, budget, batch_size=asked.batch_size, length=length)
+        found = recipe_for(
+            image_shape, images, budget,
+            batch_size=asked.batch_size,
+            length=asked.length if "length" in first else None,
+            classes=asked.classes,
+        )  # fmt: skip
     found = found.changed(settings)
     channels, height, width = image_shape
     kind = "grey" if channels == 1 else "RGB"
     steps = steps_in(found.length, max(images // found.batch_size, 1))
     by = "" if "length" in first else f" (--budget {budget or BUDGET})"
     shown = ", changed by DiffAugment" if found.augment is not None else ""
+    told = f", {found.classes} classes told" if found.classes else ""
     return found, (
         f"chosen for {images:,} {kind} pictures of {height}x{width}: modern, convolutions of "
         f"{_channels(found)} channels, {found.length}{by}, each seen {steps * found.batch_size / images:.0f} "
-        f"times{shown}"
+        f"times{shown}{told}"
     )
 
 

@@ -10,6 +10,7 @@ import torch
 from ganvas import devices, memory
 from ganvas.data.batches import Batches
 from ganvas.images import to_float
+from ganvas.networks.classes import Batch
 from ganvas.training.state import TrainState
 from ganvas.training.updates import Random, Terms, Update
 
@@ -56,7 +57,7 @@ def train(
         real = to_float(batches.at(state.step), pixel_range)
         real = real.contiguous(memory_format=torch.channels_last)
         with devices.rounding(precision, device):
-            terms = update(state, real, random(state.step))
+            terms = update(state, Batch(real, batches.labels(state.step)), random(state.step))
         if state.ema is not None:
             state.ema.update_parameters(state.generator)
         state.step += 1

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from ganvas.networks.classes import Batch, joined, judged
 from ganvas.recipe import Penalty
 
 Uniform = Callable[..., Tensor]  # the sides of a tensor -> U(0, 1), float32
@@ -28,8 +29,8 @@ Uniform = Callable[..., Tensor]  # the sides of a tensor -> U(0, 1), float32
 def gradients(
     penalties: Sequence[Penalty],
     d: nn.Module,
-    real: Tensor,
-    fake: Tensor,
+    real: Batch,
+    fake: Batch,
     uniform: Uniform,
     *,
     step: int,
@@ -39,9 +40,9 @@ def gradients(
 
     Args:
         penalties: the recipe's.
-        d: maps images to logits [N].
-        real: float32 [n, C, H, W].
-        fake: float32 [N, C, H, W].
+        d: the discriminator.
+        real: images that are real.
+        fake: images that are not, as many or fewer or more.
         uniform: where random numbers come from.
         step: how many steps were taken: a penalty is due at each multiple of its `every`.
         share: of the run's length that lies behind, in [0, 1]: for weights that change.
@@ -49,11 +50,12 @@ def gradients(
     due = [penalty for penalty in penalties if step % penalty.every == 0]
     if not due:
         return None
-    places = [_PLACES[penalty.kind](real.detach(), fake.detach(), uniform) for penalty in due]
-    x = torch.cat(places).requires_grad_()
-    (slope,) = torch.autograd.grad(d(x).sum(), x, create_graph=True)
-    squares = slope.float().square().sum((1, 2, 3)).split([len(place) for place in places])
-    loss = torch.zeros((), device=x.device)
+    places = [_PLACES[penalty.kind](real.detached(), fake.detached(), uniform) for penalty in due]
+    x = joined(*places)
+    x.images.requires_grad_()
+    (slope,) = torch.autograd.grad(judged(d, x).sum(), x.images, create_graph=True)
+    squares = slope.float().square().sum((1, 2, 3)).split([len(place.images) for place in places])
+    loss = torch.zeros((), device=slope.device)
     for penalty, square in zip(due, squares, strict=True):
         loss = loss + penalty.every * weight_at(penalty, share) * _COSTS[penalty.kind](square).mean()
     weights = list(d.parameters())
@@ -68,17 +70,20 @@ def weight_at(penalty: Penalty, share: float) -> float:
     return float(penalty.weight ** (1 - share) * penalty.final**share)
 
 
-def _between(real: Tensor, fake: Tensor, uniform: Uniform) -> Tensor:
-    pairs = min(len(real), len(fake))
+def _between(real: Batch, fake: Batch, uniform: Uniform) -> Batch:
+    """As images of the real ones' classes."""
+    pairs = min(len(real.images), len(fake.images))
     along = uniform(pairs, 1, 1, 1)
-    return fake[:pairs] + along * (real[:pairs] - fake[:pairs])
+    images = fake.images[:pairs] + along * (real.images[:pairs] - fake.images[:pairs])
+    return Batch(images, None if real.labels is None else real.labels[:pairs])
 
 
-def _around(real: Tensor, fake: Tensor, uniform: Uniform) -> Tensor:  # noqa: ARG001
-    return real + 0.5 * real.std() * uniform(*real.shape)
+def _around(real: Batch, fake: Batch, uniform: Uniform) -> Batch:  # noqa: ARG001
+    images = real.images
+    return Batch(images + 0.5 * images.std() * uniform(*images.shape), real.labels)
 
 
-_PLACES: dict[str, Callable[[Tensor, Tensor, Uniform], Tensor]] = {
+_PLACES: dict[str, Callable[[Batch, Batch, Uniform], Batch]] = {
     "r1": lambda real, fake, uniform: real,  # noqa: ARG005
     "r2": lambda real, fake, uniform: fake,  # noqa: ARG005
     "gradient": _between,

@@ -41,13 +41,13 @@ def build_generator(recipe: Recipe, image_shape: ImageShape) -> nn.Module:
         MachineError: they would not fit into memory.
     """
     spec = recipe.generator
-    size, pixel_range = recipe.latent.size, recipe.pixel_range
+    size, pixel_range = recipe.input_size, recipe.pixel_range
     return _build(lambda: spec.build(image_shape, size, pixel_range), "the generator")
 
 
 def build_discriminator(recipe: Recipe, image_shape: ImageShape) -> nn.Module:
     """The discriminator's modules, as `build_generator`."""
-    return _build(lambda: recipe.discriminator.build(image_shape), "the discriminator")
+    return _build(lambda: recipe.discriminator.build(image_shape, recipe.classes), "the discriminator")
 
 
 def _build(build: Callable[[], nn.Module], what: str) -> nn.Module:

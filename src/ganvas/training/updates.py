@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas import objectives
+from ganvas.networks.classes import Batch, joined, judged, with_class
 from ganvas.networks.layers import frozen_statistics, mixes_samples
 from ganvas.objectives import Objective
 from ganvas.recipe import Augment, Penalty, Recipe
@@ -36,6 +37,9 @@ class Random(Protocol):
     def latents(self, count: int) -> Tensor:
         """The next `count` z: float32 [count, Z]."""
 
+    def labels(self, count: int) -> Tensor:
+        """The next `count` classes, where they are told: int64 [count]."""
+
     def uniform(self, *shape: int) -> Tensor:
         """The next U(0, 1), for penalties and augmentation: float32 of this shape."""
 
@@ -43,7 +47,7 @@ class Random(Protocol):
         """Start the dropout masks of this step."""
 
 
-Update = Callable[[TrainState, Tensor, Random], Terms]
+Update = Callable[[TrainState, Batch, Random], Terms]
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,26 @@ class Rules:
     batch_size: int
     fakes_in_inference: bool
     reuse_latents: bool
+    classes: int = 0
     penalties: tuple[Penalty, ...] = ()
     augment: Augment | None = None
     pixel_range: tuple[int, int] = (-1, 1)
     length: int | None = None
 
-    def seen(self, images: Tensor, random: Random) -> Tensor:
+    def seen(self, batch: Batch, random: Random) -> Batch:
         """What D sees of images, real or fake."""
         if self.augment is None:
-            return images
-        return augmented(images, self.augment, random.uniform, self.pixel_range)
+            return batch
+        images = augmented(batch.images, self.augment, random.uniform, self.pixel_range)
+        return Batch(images, batch.labels)
+
+    def inputs(self, count: int, random: Random) -> Batch:
+        """What G is given for so many images, in place of the images, and their classes."""
+        z = random.latents(count)
+        if not self.classes:
+            return Batch(z)
+        labels = random.labels(count)
+        return Batch(with_class(z, labels, self.classes), labels)
 
     def share(self, step: int) -> float:
         """Of the run's length that lies behind after `step` steps."""
@@ -71,7 +85,7 @@ class Rules:
 
 
 def find(recipe: Recipe, length: int | None = None) -> Update:
-    """Return the recipe's update: real images float32 [n, C, H, W] in the pixel range -> terms.
+    """Return the recipe's update: a batch of real images in the pixel range -> terms.
 
     Args:
         recipe: what to do.
@@ -82,6 +96,7 @@ def find(recipe: Recipe, length: int | None = None) -> Update:
         batch_size=recipe.batch_size,
         fakes_in_inference=recipe.update.fakes == "inference",
         reuse_latents=recipe.update.reuse_latents,
+        classes=recipe.classes,
         penalties=recipe.penalties,
         augment=recipe.augment,
         pixel_range=recipe.pixel_range,
@@ -91,7 +106,7 @@ def find(recipe: Recipe, length: int | None = None) -> Update:
     if schedule is None or length is None:
         return rule
 
-    def scheduled(state: TrainState, real: Tensor, random: Random) -> Terms:
+    def scheduled(state: TrainState, real: Batch, random: Random) -> Terms:
         factor = schedule.at((state.step + 0.5) / length)  # the step's middle: no step is for nothing
         state.generator_optimizer.scale_rate(factor)
         state.discriminator_optimizer.scale_rate(factor)
@@ -100,7 +115,7 @@ def find(recipe: Recipe, length: int | None = None) -> Update:
     return scheduled
 
 
-def simultaneous(rules: Rules, state: TrainState, real: Tensor, random: Random) -> Terms:
+def simultaneous(rules: Rules, state: TrainState, real: Batch, random: Random) -> Terms:
     """One forward pass of each network; both gradients are taken before either step.
 
     Where D treats samples apart, one backward pass through D serves both players (`one_pass`); where batch
@@ -108,7 +123,7 @@ def simultaneous(rules: Rules, state: TrainState, real: Tensor, random: Random) 
     """
     random.seed_dropout(state.discriminator)
     real = rules.seen(real, random)
-    fake = rules.seen(state.generator(random.latents(rules.batch_size)), random)
+    fake = rules.seen(_generated(state, rules.inputs(rules.batch_size, random)), random)
     gradients = two_passes if mixes_samples(state.discriminator) else one_pass
     d_grads, g_grads, terms = gradients(rules.objective, state, real, fake)
     d_grads = _penalised(rules, state, real, fake, random, d_grads)
@@ -120,14 +135,13 @@ def simultaneous(rules: Rules, state: TrainState, real: Tensor, random: Random) 
 Gradients = tuple[Sequence[Tensor], Sequence[Tensor], Terms]
 
 
-def two_passes(objective: Objective, state: TrainState, real: Tensor, fake: Tensor) -> Gradients:
+def two_passes(objective: Objective, state: TrainState, real: Batch, fake: Batch) -> Gradients:
     """Both players' gradients, each by a backward pass of its own through D."""
     d_weights, g_weights = list(state.discriminator.parameters()), list(state.generator.parameters())
     if mixes_samples(state.discriminator):
-        real_logits, fake_logits = state.discriminator(real), state.discriminator(fake)
+        real_logits, fake_logits = judged(state.discriminator, real), judged(state.discriminator, fake)
     else:
-        logits = state.discriminator(torch.cat([real, fake]))
-        real_logits, fake_logits = logits.split([len(real), len(fake)])
+        real_logits, fake_logits = _judged_at_once(state, real, fake)
     loss_real, loss_fake = objective.discriminator(real_logits, fake_logits)
     loss_g = objective.generator(real_logits, fake_logits)
     d_grads = torch.autograd.grad(loss_real + loss_fake, d_weights, retain_graph=True)
@@ -141,7 +155,7 @@ def two_passes(objective: Objective, state: TrainState, real: Tensor, fake: Tens
 LEAST_DERIVATIVE = 1e-20
 
 
-def one_pass(objective: Objective, state: TrainState, real: Tensor, fake: Tensor) -> Gradients:
+def one_pass(objective: Objective, state: TrainState, real: Batch, fake: Batch) -> Gradients:
     """Both players' gradients by one backward pass through D, which must treat samples apart.
 
     What reaches a fake image from D's loss is D'(x) times the loss's derivative at that image's logit, a
@@ -149,66 +163,66 @@ def one_pass(objective: Objective, state: TrainState, real: Tensor, fake: Tensor
     G's loss. Source: FusedProp, arXiv 2004.03335, section 3.
     """
     d_weights, g_weights = list(state.discriminator.parameters()), list(state.generator.parameters())
-    seen = fake.detach().requires_grad_()
-    logits = state.discriminator(torch.cat([real, seen]))
+    seen, count = fake.images.detach().requires_grad_(), len(real.images)
+    logits = judged(state.discriminator, joined(real, Batch(seen, fake.labels)))
     leaf = logits.detach().requires_grad_()
-    real_logits, fake_logits = leaf.split([len(real), len(fake)])
+    real_logits, fake_logits = leaf[:count], leaf[count:]
     loss_real, loss_fake = objective.discriminator(real_logits, fake_logits)
     loss_g = objective.generator(real_logits, fake_logits)
     (d_signal,) = torch.autograd.grad(loss_real + loss_fake, leaf, retain_graph=True)
     (g_signal,) = torch.autograd.grad(loss_g, leaf)
-    d_fake, g_fake = d_signal[len(real) :], g_signal[len(real) :]
+    d_fake, g_fake = d_signal[count:], g_signal[count:]
     d_fake.copy_(torch.where(d_fake.abs() < LEAST_DERIVATIVE, LEAST_DERIVATIVE, d_fake))
     *d_grads, at_images = torch.autograd.grad(logits, [*d_weights, seen], d_signal)
     ratio = (g_fake / d_fake).view(-1, 1, 1, 1)
-    g_grads = torch.autograd.grad(fake, g_weights, at_images * ratio)
+    g_grads = torch.autograd.grad(fake.images, g_weights, at_images * ratio)
     return d_grads, g_grads, _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits)
 
 
-def alternating(rules: Rules, state: TrainState, real: Tensor, random: Random) -> Terms:
+def alternating(rules: Rules, state: TrainState, real: Batch, random: Random) -> Terms:
     """The discriminator on real and on fake images; then the generator through the new discriminator."""
     d, objective = state.discriminator, rules.objective
     random.seed_dropout(d)
     fake, again = _fakes_for_both(rules, state, random)
     real, fake = rules.seen(real, random), rules.seen(fake, random)
-    real_logits, fake_logits = d(real), d(fake)
+    real_logits, fake_logits = judged(d, real), judged(d, fake)
     loss_real, loss_fake = objective.discriminator(real_logits, fake_logits)
     _discriminator_step(rules, state, loss_real + loss_fake, real, fake, random)
     loss_g = _generator_turn(rules, state, rules.seen(again(), random), real)
     return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits)
 
 
-def alternating_mixed(rules: Rules, state: TrainState, real: Tensor, random: Random) -> Terms:
+def alternating_mixed(rules: Rules, state: TrainState, real: Batch, random: Random) -> Terms:
     """The discriminator on one batch, real and as many fakes, its loss the mean over all of them."""
-    d, objective = state.discriminator, rules.objective
-    random.seed_dropout(d)
+    objective = rules.objective
+    random.seed_dropout(state.discriminator)
     real = rules.seen(real, random)
-    fake = rules.seen(_fakes(rules, state, random.latents(len(real))), random)
-    real_logits, fake_logits = d(torch.cat([real, fake])).split([len(real), len(fake)])
+    fake = rules.seen(_fakes(rules, state, rules.inputs(len(real.images), random)), random)
+    real_logits, fake_logits = _judged_at_once(state, real, fake)
     loss_real, loss_fake = objective.discriminator(real_logits, fake_logits)
     _discriminator_step(rules, state, (loss_real + loss_fake) / 2, real, fake, random)
-    again = rules.seen(state.generator(random.latents(rules.batch_size)), random)
+    again = rules.seen(_generated(state, rules.inputs(rules.batch_size, random)), random)
     loss_g = _generator_turn(rules, state, again, real)
     return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits, halved=True)
 
 
-def alternating_separate(rules: Rules, state: TrainState, real: Tensor, random: Random) -> Terms:
+def alternating_separate(rules: Rules, state: TrainState, real: Batch, random: Random) -> Terms:
     """A discriminator step on real images, another on fakes, then the generator."""
     d, objective = state.discriminator, rules.objective
     random.seed_dropout(d)
     fake, again = _fakes_for_both(rules, state, random)
     real, fake = rules.seen(real, random), rules.seen(fake, random)
-    real_logits = d(real)
+    real_logits = judged(d, real)
     loss_real, _ = objective.discriminator(real_logits, real_logits)
     _learn(state.discriminator_optimizer, d, loss_real)
-    fake_logits = d(fake)
+    fake_logits = judged(d, fake)
     _, loss_fake = objective.discriminator(fake_logits, fake_logits)
     _discriminator_step(rules, state, loss_fake, real, fake, random)
     loss_g = _generator_turn(rules, state, rules.seen(again(), random), real)
     return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits, halved=True)
 
 
-_RULES: dict[str, Callable[[Rules, TrainState, Tensor, Random], Terms]] = {
+_RULES: dict[str, Callable[[Rules, TrainState, Batch, Random], Terms]] = {
     "simultaneous": simultaneous,
     "alternating": alternating,
     "alternating_mixed": alternating_mixed,
@@ -216,48 +230,58 @@ _RULES: dict[str, Callable[[Rules, TrainState, Tensor, Random], Terms]] = {
 }
 
 
+def _generated(state: TrainState, inputs: Batch) -> Batch:
+    return Batch(state.generator(inputs.images), inputs.labels)
+
+
+def _judged_at_once(state: TrainState, real: Batch, fake: Batch) -> tuple[Tensor, Tensor]:
+    """D's logits of real and of fake images, by one forward pass."""
+    logits, count = judged(state.discriminator, joined(real, fake)), len(real.images)
+    return logits[:count], logits[count:]
+
+
 @torch.no_grad()
-def _fakes(rules: Rules, state: TrainState, z: Tensor) -> Tensor:
+def _fakes(rules: Rules, state: TrainState, inputs: Batch) -> Batch:
     """Images for the discriminator's turn: the generator is not touched."""
     g = state.generator
     g.train(not rules.fakes_in_inference)
     with frozen_statistics(g):
-        fake: Tensor = g(z)
+        fake = _generated(state, inputs)
     g.train()
     return fake
 
 
-def _fakes_for_both(rules: Rules, state: TrainState, random: Random) -> tuple[Tensor, Callable[[], Tensor]]:
+def _fakes_for_both(rules: Rules, state: TrainState, random: Random) -> tuple[Batch, Callable[[], Batch]]:
     """Images for the discriminator's turn, and what draws those of the generator's.
 
     Where both turns see the same z through the same generator, they are the same images, made once.
     """
-    z = random.latents(rules.batch_size)
+    first = rules.inputs(rules.batch_size, random)
     if rules.reuse_latents and not rules.fakes_in_inference:
-        fake = state.generator(z)
-        return fake.detach(), lambda: fake
-    return _fakes(rules, state, z), lambda: state.generator(
-        z if rules.reuse_latents else random.latents(rules.batch_size)
+        fake = _generated(state, first)
+        return fake.detached(), lambda: fake
+    return _fakes(rules, state, first), lambda: _generated(
+        state, first if rules.reuse_latents else rules.inputs(rules.batch_size, random)
     )
 
 
-def _generator_turn(rules: Rules, state: TrainState, fake: Tensor, real: Tensor) -> Tensor:
+def _generator_turn(rules: Rules, state: TrainState, fake: Batch, real: Batch) -> Tensor:
     """One generator step, by its images, through the discriminator as it is, which is not touched.
 
     The real images are looked at again where the objective judges both kinds side by side.
     """
     with frozen_statistics(state.discriminator):
-        logits = real_logits = state.discriminator(fake)
+        logits = real_logits = judged(state.discriminator, fake)
         if rules.objective.paired:
             with torch.no_grad():
-                real_logits = state.discriminator(real)
+                real_logits = judged(state.discriminator, real)
     loss = rules.objective.generator(real_logits, logits)
     _learn(state.generator_optimizer, state.generator, loss)
     return loss
 
 
 def _discriminator_step(
-    rules: Rules, state: TrainState, loss: Tensor, real: Tensor, fake: Tensor, random: Random
+    rules: Rules, state: TrainState, loss: Tensor, real: Batch, fake: Batch, random: Random
 ) -> None:
     """One discriminator step down `loss` and the penalties."""
     weights = list(state.discriminator.parameters())
@@ -266,7 +290,7 @@ def _discriminator_step(
 
 
 def _penalised(
-    rules: Rules, state: TrainState, real: Tensor, fake: Tensor, random: Random, grads: Sequence[Tensor]
+    rules: Rules, state: TrainState, real: Batch, fake: Batch, random: Random, grads: Sequence[Tensor]
 ) -> Sequence[Tensor]:
     """D's gradients, those of the penalties that are due added."""
     if not rules.penalties:

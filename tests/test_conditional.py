@@ -1,0 +1,285 @@
+"""Classes told to both players: by the numbers, from the command line, and that pictures come as asked."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import ganvas
+import tiny
+from ganvas import cli, objectives, recipes
+from ganvas.data.batches import Batches
+from ganvas.data.imageset import ImageSet
+from ganvas.networks.classes import Batch, judged, of_class, with_class
+from ganvas.networks.layers import Logit
+from ganvas.randomness import StepRandom, Stream, labels
+from ganvas.recipe import Penalty
+from ganvas.sampling import draw_inputs
+from ganvas.training import penalties, updates
+from ganvas.training.state import new_state
+
+CPU = torch.device("cpu")
+SHADES = (40, 128, 220)
+NAMES = ("dark", "grey", "bright")
+
+
+def shaded(folder, count=60, name="shades.npz", counts=None):
+    """Flat squares with a little noise: the class is the brightness."""
+    rng = np.random.default_rng(0)
+    kinds = np.repeat(np.arange(3), counts) if counts else np.arange(count) % 3
+    images = np.array(SHADES)[kinds][:, None, None, None] + rng.integers(-9, 10, (len(kinds), 1, 8, 8))
+    path = folder / name
+    np.savez(path, images=images.astype(np.uint8), labels=kinds)
+    return path
+
+
+def train(folder, recipe="mlp", **more):
+    if "data" not in more:
+        more["data"] = shaded(folder)
+    return tiny.train(folder, recipe, conditional=True, **more)
+
+
+# By the numbers
+
+
+def test_the_logit_that_counts_is_that_of_the_images_own_class():
+    logits = torch.arange(6.0).view(2, 3)
+    assert of_class(logits, torch.tensor([2, 0])).tolist() == [2.0, 3.0]
+    assert of_class(torch.ones(2), None).tolist() == [1.0, 1.0]
+
+
+def test_a_logit_a_class_is_the_projection_of_miyato_and_koyama():
+    torch.manual_seed(0)
+    features, kinds = torch.randn(5, 7), torch.tensor([0, 2, 1, 1, 0])
+    shared, own, bias = torch.randn(7), torch.randn(3, 7), torch.randn(())
+    head = Logit(7, 3)
+    with torch.no_grad():
+        head.weight.copy_(shared + own)
+        head.bias.fill_(bias)
+    projected = features @ shared + bias + (own[kinds] * features).sum(1)
+    torch.testing.assert_close(of_class(head(features), kinds), projected)
+
+
+def test_the_generator_is_given_the_class_as_one_of_k_behind_z():
+    z = torch.tensor([[0.5, -1.0], [2.0, 3.0]])
+    assert with_class(z, torch.tensor([1, 0]), 2).tolist() == [[0.5, -1, 0, 1], [2, 3, 1, 0]]
+
+
+def test_labels_come_as_often_as_their_shares_say_and_the_first_are_the_same_for_every_count():
+    many = labels(30_000, [1, 0, 3], np.random.default_rng(1))
+    shares = np.bincount(many.numpy(), minlength=3) / len(many)
+    assert shares == pytest.approx([0.25, 0, 0.75], abs=0.01)
+    assert torch.equal(labels(50, [1, 0, 3], np.random.default_rng(1)), many[:50])
+
+
+def test_a_step_draws_its_labels_by_seed_and_step():
+    def drawn(seed, step):
+        return StepRandom(seed, step, 4, "normal", CPU, [0.5, 0.5]).labels(40).tolist()
+
+    assert drawn(1, 2) == drawn(1, 2)
+    assert drawn(1, 2) != drawn(1, 3)
+    assert drawn(1, 2) != drawn(2, 2)
+
+
+def recipe_of(name, **more):
+    return recipes.find(name).changed({**tiny.TINY[name], "classes": 3, **more})
+
+
+@pytest.mark.parametrize("objective", ["non_saturating", "hinge", "relativistic"])
+def test_one_pass_gives_the_gradients_of_two_where_classes_are_told(objective):
+    recipe = recipe_of("tutorial-dcgan", **{"discriminator.dropout": 0})
+    state = new_state(recipe, (1, 8, 8), 0, CPU)
+    rules = updates.find(recipe).args[0]
+    random = StepRandom(0, 0, recipe.latent.size, "normal", CPU, [1, 1, 1])
+    inputs = rules.inputs(16, random)
+    assert set(inputs.labels.tolist()) == {0, 1, 2}
+    real = Batch(torch.randn(16, 1, 8, 8).clamp(-1, 1), torch.arange(16) % 3)
+
+    def gradients(how):
+        fake = Batch(state.generator(inputs.images), inputs.labels)
+        d, g, _ = how(objectives.find(objective), state, real, fake)
+        return [*d, *g]
+
+    one, two = gradients(updates.one_pass), gradients(updates.two_passes)
+    for a, b in zip(one, two, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", list(tiny.TINY))
+def test_every_recipe_learns_with_classes_and_only_the_logits_of_the_batchs_classes_move(name):
+    recipe = recipe_of(name, classes=4, batch_size=8)
+    state = new_state(recipe, (1, 12, 12), 0, CPU)
+    head = next(m for m in state.discriminator.modules() if isinstance(m, Logit))
+    before = head.weight.detach().clone()
+    real = Batch(torch.zeros(recipe.real_batch, 1, 12, 12), torch.zeros(recipe.real_batch, dtype=torch.int64))
+    random = StepRandom(0, 0, recipe.latent.size, recipe.latent.distribution, CPU, [1, 1, 0, 0])
+    terms = updates.find(recipe)(state, real, random)
+    assert all(torch.isfinite(term) for term in terms.values())
+    moved = (head.weight != before).any(1).tolist()
+    assert moved == [True, True, False, False]
+
+
+@pytest.mark.parametrize("kind", ["r1", "r2", "gradient", "dragan"])
+def test_a_penalty_is_on_the_slope_of_the_own_classs_logit(kind):
+    recipe = recipe_of("mlp")
+    d = new_state(recipe, (1, 8, 8), 0, CPU).discriminator
+    head = next(m for m in d.modules() if isinstance(m, Logit))
+    images, kinds = torch.randn(6, 1, 8, 8), torch.full((6,), 1)
+    batch = Batch(images, kinds)
+    found = penalties.gradients([Penalty(kind=kind, weight=1)], d, batch, batch, torch.rand, step=0, share=0)
+    of_head = next(grad for grad, weight in zip(found, d.parameters(), strict=True) if weight is head.weight)
+    assert (of_head != 0).any(1).tolist() == [False, True, False]
+
+
+def test_batches_give_the_labels_of_their_images():
+    kinds = np.arange(30) % 3
+    images = np.broadcast_to(kinds[:, None, None, None], (30, 1, 8, 8)).astype(np.uint8)
+    source = ImageSet("shades", images.copy(), kinds.astype(np.int64), NAMES, "here")
+    how = {"order": "reshuffled", "partial_batch": "keep", "seed": 3, "device": CPU}
+    batches = Batches(source, 8, classes=3, **how)
+    for step in (0, 3, 5):
+        assert batches.at(step)[:, 0, 0, 0].tolist() == batches.labels(step).tolist()
+    assert Batches(source, 8, **how).labels(0) is None
+    with pytest.raises(ganvas.GanvasError, match="classes 4: shades has 3"):
+        Batches(source, 8, classes=4, **how)
+
+
+# Runs
+
+
+def test_pictures_of_a_class_come_as_asked(tmp_path):
+    settings = {
+        "generator.hidden": [32], "discriminator.hidden": [32], "batch_size": 20, "latent.size": 8,
+        "generator_optimizer.learning_rate": 3e-3, "discriminator_optimizer.learning_rate": 3e-3,
+    }  # fmt: skip
+    run = train(tmp_path, steps=400, settings=settings)
+    assert run.recipe.classes == 3
+    assert run.record.data.class_counts == (20, 20, 20)
+    for number, shade in enumerate(SHADES):
+        images = run.sample(30, class_=number)
+        assert images.labels.tolist() == [number] * 30
+        assert np.asarray(images).mean() == pytest.approx(shade, abs=25)
+
+
+def test_the_grid_shows_a_class_a_column_and_the_drawn_recipe_has_as_many_columns(tmp_path):
+    run = train(
+        tmp_path, "modern", steps=2, settings={"generator.hidden": [16], "discriminator.hidden": [16]}
+    )
+    assert run.recipe.grid.columns == 3
+    assert "3 classes told" in " ".join(run.record.notes)
+    inputs = draw_inputs(run.recipe, 6, 0, Stream.GRID, classes=torch.arange(6) % 3)
+    assert inputs.labels.tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_classes_are_drawn_as_often_as_in_the_data(tmp_path):
+    run = train(tmp_path, steps=1, data=shaded(tmp_path, counts=(60, 5, 15)))
+    assert run.record.class_shares == pytest.approx((0.75, 0.0625, 0.1875))
+    drawn = np.bincount(run.sample(2000).labels, minlength=3) / 2000
+    assert drawn == pytest.approx(run.record.class_shares, abs=0.04)
+
+
+def test_a_conditional_run_resumes_to_the_same_bits(tmp_path):
+    whole = train(tmp_path, "tutorial-dcgan", steps=6, name="whole")
+    part = train(tmp_path, "tutorial-dcgan", steps=3, name="part")
+    part = ganvas.resume(part.path, steps=6, quiet=True)
+    assert np.array_equal(whole.sample(9, seed=1), part.sample(9, seed=1))
+
+
+def test_saved_pictures_keep_their_labels(tmp_path):
+    run = train(tmp_path, steps=1)
+    images = run.sample(12, seed=2)
+    with np.load(images.save(tmp_path / "s.npz")) as found:
+        assert found["labels"].tolist() == images.labels.tolist()
+    folder = images.save(tmp_path / "folder")
+    again = ganvas.load(folder)
+    assert again.class_names == tuple(sorted({str(label) for label in images.labels}))
+    assert len(again) == 12
+
+
+def test_classes_whose_names_are_no_folders_get_their_numbers(tmp_path):
+    run = train(tmp_path, steps=1)
+    images = run.sample(4, class_=1)
+    images.class_names = ("a", "../../outside", "b")
+    folder = images.save(tmp_path / "folder")
+    assert [p.name for p in folder.iterdir()] == ["class-1"]
+
+
+def test_the_command_line_trains_and_samples_a_class(tmp_path, capsys):
+    data, out = shaded(tmp_path), tmp_path / "run"
+    words = [
+        "train",
+        "mlp",
+        "--conditional",
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--steps",
+        "2",
+        "--quiet",
+    ]
+    assert cli.main([*words, *tiny.words("mlp", {"scores": None})]) == 0
+    assert (
+        cli.main(["sample", str(out), "--class", "1", "--count", "5", "--out", str(tmp_path / "s.npz")]) == 0
+    )
+    with np.load(tmp_path / "s.npz") as found:
+        assert found["labels"].tolist() == [1] * 5
+    assert cli.main(["interpolate", str(out), "--class", "2", "--rows", "2", "--columns", "3"]) == 0
+    assert cli.main(["critique", str(out)]) == 0
+    assert cli.main(["show", str(out), "--layers"]) == 0
+    capsys.readouterr()
+    assert cli.main(["sample", str(out), "--class", "7"]) == 2
+    assert "--class 7: known: 0, 1, 2" in capsys.readouterr().err
+
+
+def test_a_walk_within_a_class_tells_that_class_all_the_way(tmp_path):
+    run = train(tmp_path, steps=1)
+    network, seen = run.generator(), []
+    network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    run.interpolate(rows=1, columns=4, class_=2)
+    assert seen[0][:, run.recipe.latent.size :].tolist() == [[0, 0, 1]] * 4
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        ({}, "has no labels"),
+        ({"labels": np.zeros(72, np.int64)}, "one class only"),
+    ],
+)
+def test_data_without_classes_are_refused_in_one_line(tmp_path, capsys, made, expected):
+    np.savez(tmp_path / "d.npz", images=tiny.pictures(), **made)
+    words = ["train", "mlp", "--conditional", "--data", str(tmp_path / "d.npz"), "--out", str(tmp_path / "r")]
+    assert cli.main(words) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_run_that_was_told_no_classes_is_asked_for_none(tmp_path, capsys):
+    run = tiny.train(tmp_path, "mlp", steps=1)
+    assert cli.main(["sample", str(run.path), "--class", "1"]) == 2
+    assert "was told no classes" in capsys.readouterr().err
+
+
+def test_the_number_of_classes_is_kept_in_the_run_and_cannot_change_in_a_branch(tmp_path):
+    run = train(tmp_path, steps=2)
+    assert json.loads(run.directory.record_file.read_text())["recipe"]["classes"] == 3
+    with pytest.raises(ganvas.GanvasError, match="classes cannot be changed"):
+        ganvas.resume(run.path, from_="newest", settings={"classes": 0}, steps=4)
+
+
+def test_one_class_is_none():
+    with pytest.raises(ganvas.GanvasError, match="2 classes or more"):
+        recipes.find("mlp").changed({"classes": 1})
+
+
+def test_d_with_classes_judges_a_batch_of_labelled_images():
+    d = new_state(recipe_of("mlp"), (1, 8, 8), 0, CPU).discriminator
+    images = torch.randn(5, 1, 8, 8)
+    kinds = torch.tensor([0, 1, 2, 1, 0])
+    all_logits = d(images)
+    assert all_logits.shape == (5, 3)
+    assert judged(d, Batch(images, kinds)).tolist() == [all_logits[i, k].item() for i, k in enumerate(kinds)]
