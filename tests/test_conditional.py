@@ -16,6 +16,7 @@ from ganvas.networks.layers import Logit
 from ganvas.randomness import StepRandom, Stream, labels
 from ganvas.recipe import Penalty
 from ganvas.sampling import draw_inputs
+from ganvas.scores import class_accuracy, load_reference
 from ganvas.training import penalties, updates
 from ganvas.training.state import new_state
 
@@ -283,3 +284,29 @@ def test_d_with_classes_judges_a_batch_of_labelled_images():
     all_logits = d(images)
     assert all_logits.shape == (5, 3)
     assert judged(d, Batch(images, kinds)).tolist() == [all_logits[i, k].item() for i, k in enumerate(kinds)]
+
+
+# The score of a classifier
+
+
+def test_a_run_that_draws_the_classes_apart_teaches_a_classifier_as_well_as_real_images(tmp_path):
+    settings = {
+        "generator.hidden": [32], "discriminator.hidden": [32], "batch_size": 20, "latent.size": 8,
+        "generator_optimizer.learning_rate": 3e-3, "discriminator_optimizer.learning_rate": 3e-3,
+    }  # fmt: skip
+    run = train(tmp_path, steps=400, settings=settings)
+    found = ganvas.evaluate(run, count=60, features="own-classifier").as_json()
+    assert found["cas_floor"] > 0.9
+    assert found["cas"] > 0.9
+    assert 0 <= found["cas_spread"] < 0.1
+    assert any(line.startswith("Classifier") for line in ganvas.evaluate(run, count=60).lines())
+
+
+def test_labels_that_do_not_fit_the_images_teach_nothing(tmp_path):
+    reference = load_reference(shaded(tmp_path))
+    images = reference.images.images
+    right, floor = class_accuracy(images, reference.images.labels, reference)
+    wrong, _ = class_accuracy(images, (reference.images.labels + 1) % 3, reference)
+    assert right.value > 0.9
+    assert floor > 0.9
+    assert wrong.value < 0.1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,11 @@ from ganvas.data.imageset import in_chunks
 from ganvas.errors import DataError, GanvasError, UserError
 from ganvas.files import write_bytes, write_json
 from ganvas.images import Pixels, enlarged, grid, png_bytes, to_picture
+from ganvas.metrics import Estimate
 from ganvas.report import Extras, report
 from ganvas.report.meanings import METRICS
 from ganvas.run import Run, Step
-from ganvas.scores import Evaluation, Reference, load_reference
+from ganvas.scores import Evaluation, Reference, class_accuracy, load_reference
 from ganvas.scores.score import FEWEST
 
 REPORTED = 1_000  # images drawn for a report's nearest neighbours
@@ -40,12 +42,18 @@ class Evaluated:
     step: int | None
     seconds: float
     notes: tuple[str, ...] = ()
+    accuracy: tuple[Estimate, float] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """`Evaluation.as_json` with `subject`, `step` and `seconds`."""
         step = {} if self.step is None else {"step": self.step}
+        cas = {}
+        if self.accuracy is not None:
+            (value, spread), floor = self.accuracy
+            cas = {"cas": round(value, 6), "cas_spread": round(spread, 6), "cas_floor": round(floor, 6)}
         return {
-            **self.evaluation.as_json(), "subject": self.subject, **step, "seconds": round(self.seconds, 3)
+            **self.evaluation.as_json(), **cas,
+            "subject": self.subject, **step, "seconds": round(self.seconds, 3),
         }  # fmt: skip
 
     def lines(self) -> list[str]:
@@ -129,13 +137,17 @@ def evaluate_run(
     taken = run.chosen_step(step)
     began = time.perf_counter()
     reference = reference_of(run, data, features=features)
-    images = np.asarray(run.sample(count, seed=seed, step=taken, ema=ema))
+    sampled = run.sample(count, seed=seed, step=taken, ema=ema)
+    images = np.asarray(sampled)
     notes: tuple[str, ...] = ()
     if run.record.data.split == "all" and data is None:
         notes = (
             "the run was trained on the test split, too: of copying, only that of the training split shows",
         )
     found = _evaluated(images, reference, f"{run.path}, step {taken}", taken, began, notes)
+    if sampled.labels is not None and reference.images.class_names == run.record.data.class_names:
+        accuracy = class_accuracy(images, sampled.labels, reference)
+        found = dataclasses.replace(found, accuracy=accuracy, seconds=time.perf_counter() - began)
     if (data, step, ema, features) == (None, None, True, None):  # the question that runs are compared by
         write_json(run.directory.evaluation, found.as_json())
     return found

@@ -4,8 +4,18 @@ A score without its protocol means nothing: Fréchet distances of two feature ne
 images, cannot be compared. Here a score, the protocol and the floor travel together.
 """
 
+from ganvas.scores.accuracy import class_accuracy
 from ganvas.scores.protocol import Protocol, require_same
 from ganvas.scores.reference import Reference, load_reference
 from ganvas.scores.score import Evaluation, Score, evaluate
 
-__all__ = ["Evaluation", "Protocol", "Reference", "Score", "evaluate", "load_reference", "require_same"]
+__all__ = [
+    "Evaluation",
+    "Protocol",
+    "Reference",
+    "Score",
+    "class_accuracy",
+    "evaluate",
+    "load_reference",
+    "require_same",
+]

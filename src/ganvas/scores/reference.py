@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ganvas import memory, metrics
@@ -25,6 +26,7 @@ MOST = 70_000  # real images compared with; of a larger set, so many are drawn
 BYTES = 2**30  # and no more of them than this, which are held while they are compared with
 MANIFOLD_MOST = 10_000  # reals that the nearest-neighbour metrics are taken on, as in their papers
 FEWEST = 24  # real images without which no score means anything
+Labels = NDArray[np.int64]
 _SEED = 0  # of every subset: a protocol is the same everywhere
 
 
@@ -42,6 +44,7 @@ class Reference:
         unseen: float32 [U, D]: of the test split, or of the other half.
         unseen_name: as "mnist test".
         unseen_fingerprint: of the set that they are from.
+        unseen_images: the images themselves; None where they are a half of `images`.
     """
 
     images: ImageSet
@@ -53,6 +56,12 @@ class Reference:
     unseen: Tensor
     unseen_name: str
     unseen_fingerprint: str
+    unseen_images: ImageSet | None = None
+
+    @property
+    def halves(self) -> Labels:
+        """An order of `images` by which they are halved: each second is of the same half."""
+        return _halves(len(self.images))
 
     @cached_property
     def moments(self) -> metrics.Moments:
@@ -174,16 +183,21 @@ def load_reference(
     extractor = find(features or default_name(images.image_shape), images=images, device=device)
     found, chosen = _features(extractor, images)
     if unseen_images is not None and len(unseen_images) >= FEWEST:
-        unseen, _ = _features(extractor, unseen_images)
+        fingerprint = unseen_images.fingerprint
+        unseen, unseen_images = _features(extractor, unseen_images)
         return Reference(
             chosen, f"{images.name} {seen_split}", images.fingerprint, extractor, found, found, unseen,
-            f"{unseen_images.name} {unseen_split}", unseen_images.fingerprint,
+            f"{unseen_images.name} {unseen_split}", fingerprint, unseen_images,
         )  # fmt: skip
-    order = torch.from_numpy(np.random.default_rng(_SEED).permutation(len(found)))
+    order = torch.from_numpy(_halves(len(found)))
     return Reference(
         chosen, images.name, images.fingerprint, extractor, found, found[order[::2]], found[order[1::2]],
         f"one half of {images.name} against the other", images.fingerprint,
     )  # fmt: skip
+
+
+def _halves(count: int) -> Labels:
+    return np.random.default_rng(_SEED).permutation(count)
 
 
 def _features(extractor: Extractor, images: ImageSet) -> tuple[Tensor, ImageSet]:
@@ -199,6 +213,6 @@ def _features(extractor: Extractor, images: ImageSet) -> tuple[Tensor, ImageSet]
     return kept(name, lambda: {"features": extractor(part.images)})["features"], part
 
 
-def _index(count: int, most: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _index(count: int, most: int) -> Labels:
     """Indices of `most` of `count`, ascending: a memory map is then read once through."""
     return np.sort(np.random.default_rng(_SEED).choice(count, most, replace=False))
