@@ -1,8 +1,12 @@
 """How much memory this machine can give, without a package for it."""
 
+import mmap
 import os
 import sys
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ganvas.errors import MachineError
 
@@ -38,6 +42,19 @@ def require(needed: int, what: str, hint: str) -> None:
         raise MachineError(
             f"{what} needs about {needed / 2**30:,.1f} GiB of memory, {free / 2**30:.1f} GiB are free: {hint}"
         )
+
+
+def unmap_read(array: NDArray[np.uint8]) -> None:
+    """Let go of what has been read of a memory-mapped array; of any other nothing is to be let go of.
+
+    Pages once read count as this process's memory until the system wants them back: on reading through a
+    set of gigabytes it would seem, and on some systems be, as large as the set. They stay in the system's
+    own cache, from where the next look takes them.
+    """
+    mapped = getattr(array, "_mmap", None)
+    advice = getattr(mmap, "MADV_DONTNEED", None)  # Windows has none, and trims by itself
+    if mapped is not None and advice is not None:
+        mapped.madvise(advice)
 
 
 def keep_freed() -> None:

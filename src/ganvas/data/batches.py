@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ganvas.data.imageset import ImageSet
 from ganvas.errors import RecipeError
+from ganvas.memory import unmap_read
 
 Indices = npt.NDArray[np.int64]
 
@@ -93,6 +94,7 @@ class Batches:
         order = np.argsort(index)
         batch = np.empty((len(index), *self._array.shape[1:]), np.uint8)
         batch[order] = self._array[index[order]]
+        unmap_read(self._array)
         return torch.from_numpy(batch).to(self._device)
 
     def labels(self, step: int) -> Tensor | None:

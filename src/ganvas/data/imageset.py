@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.errors import DataError
+from ganvas.memory import unmap_read
 
 SMALLEST, LARGEST = 8, 256  # pixels of a side
 MOST_CLASSES = 65_536
@@ -105,10 +106,11 @@ def rows_a_chunk(shape: tuple[int, ...]) -> int:
 
 
 def in_chunks(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Images [N, ...] in pieces of a few MiB, so that a memory map is never read at once."""
+    """Images [N, ...] in pieces of a few MiB, so that a memory map is never read at once nor held."""
     rows = rows_a_chunk(images.shape)
     for start in range(0, len(images), rows):
         yield images[start : start + rows]
+        unmap_read(images)
 
 
 def check_image_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int, int]:
