@@ -101,4 +101,4 @@ def _layer(layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> int:
     large, small = (x, y) if isinstance(layer, SameConv2d) else (y, x)
     kernel, stride = layer.kernel_size[0], layer.stride[0]
     both = [taps(large.shape[i], small.shape[i], kernel, stride) for i in (2, 3)]
-    return both[0] * both[1] * layer.in_channels * layer.out_channels
+    return both[0] * both[1] * layer.in_channels * layer.out_channels // layer.groups

@@ -7,6 +7,7 @@ from ganvas.networks.convolutional import (
     ToImage,
 )
 from ganvas.networks.dense import DenseDiscriminator, DenseGenerator
+from ganvas.networks.residual import Block, ResidualDiscriminator, ResidualGenerator
 from ganvas.networks.spec import (
     BatchNorm,
     DiscriminatorSpec,
@@ -18,6 +19,7 @@ from ganvas.networks.spec import (
 
 __all__ = [
     "BatchNorm",
+    "Block",
     "Convolution",
     "ConvolutionalDiscriminator",
     "ConvolutionalGenerator",
@@ -26,6 +28,8 @@ __all__ = [
     "DiscriminatorSpec",
     "GeneratorSpec",
     "ImageShape",
+    "ResidualDiscriminator",
+    "ResidualGenerator",
     "ToImage",
     "Values",
     "Weights",

@@ -95,6 +95,7 @@ class ConvolutionalDiscriminator(DiscriminatorSpec):
     hidden: Widths = ()
     slope: Slope = 0.2
     dropout: Rate = 0.0
+    spectral_norm: bool = False
     batch_norm: BatchNorm | None = None
     batch_norm_first: bool = False
 

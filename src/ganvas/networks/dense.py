@@ -43,6 +43,7 @@ class DenseDiscriminator(DiscriminatorSpec):
     hidden: Widths = (512, 256)
     slope: Slope = 0.2
     dropout: Rate = 0.0
+    spectral_norm: bool = False
 
     def build(self, image_shape: ImageShape, classes: int = 0) -> nn.Module:
         """See `DiscriminatorSpec.build`."""

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from ganvas.networks import frequency, thin
 from ganvas.networks.products import Linear, rounded, whole
+from ganvas.networks.spectral import SpectralNorm
 
 
 def strided_sides(side: int, strides: list[int]) -> list[int]:
@@ -42,8 +43,12 @@ def same_padding(large: int, small: int, kernel: int, stride: int) -> tuple[int,
 class SameConv2d(nn.Conv2d):
     """Convolution with TensorFlow's "same" padding. [N, C, H, W] -> [N, out, ceil(H/s), ceil(W/s)]."""
 
-    def __init__(self, channels: int, out: int, kernel: int, stride: int, bias: bool = True) -> None:
-        super().__init__(channels, out, kernel, stride, bias=bias)
+    gain: float | None = None  # of its first weights, where the rule is `scaled_normal`; 1 where None
+
+    def __init__(
+        self, channels: int, out: int, kernel: int, stride: int, bias: bool = True, groups: int = 1
+    ) -> None:
+        super().__init__(channels, out, kernel, stride, bias=bias, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
         kernel, stride = self.kernel_size[0], self.stride[0]
@@ -51,19 +56,20 @@ class SameConv2d(nn.Conv2d):
         top, bottom = same_padding(x.shape[2], side[0], kernel, stride)
         left, right = same_padding(x.shape[3], side[1], kernel, stride)
         places = side[0] * side[1]
-        if thin.suits(x, self.in_channels, places, kernel):
+        if self.groups == 1 and thin.suits(x, self.in_channels, places, kernel):
             return thin.from_image(x, self.weight, self.bias, stride, (top, left), side)
-        if stride == 1 and thin.suits(x, self.out_channels, places, kernel):
+        if self.groups == 1 == stride and thin.suits(x, self.out_channels, places, kernel):
             turned = self.weight.flip(2, 3).transpose(0, 1)  # a convolution is the transpose of its mirror
             before = kernel - 1 - top, kernel - 1 - left
             return thin.to_image(x, turned, self.bias, 1, before, side)
         shape = frequency.Shape((x.shape[1], self.out_channels), side, kernel, stride, (top, left))
-        if (side[0] * stride, side[1] * stride) == x.shape[2:] and frequency.suits(x, shape):
+        covered = (side[0] * stride, side[1] * stride) == x.shape[2:]
+        if self.groups == 1 and covered and frequency.suits(x, shape):
             return _shifted(frequency.convolve(x, self.weight, shape), self.bias)
         if (top, left) != (bottom, right):
             # The convolution itself pads both sides alike: only the odd pixel is padded by a copy.
             x = F.pad(x, (0, right - left, 0, bottom - top))
-        return F.conv2d(x, self.weight, self.bias, self.stride, (top, left))
+        return F.conv2d(x, self.weight, self.bias, self.stride, (top, left), groups=self.groups)
 
 
 class SameConvTranspose2d(nn.ConvTranspose2d):
@@ -143,7 +149,7 @@ class KerasBatchNorm(nn.Module):
 @contextmanager
 def frozen_statistics(network: nn.Module) -> Iterator[None]:
     """Within, a network in training mode leaves its moving statistics alone."""
-    norms = [m for m in network.modules() if isinstance(m, KerasBatchNorm)]
+    norms = [m for m in network.modules() if isinstance(m, KerasBatchNorm | SpectralNorm)]
     for norm in norms:
         norm.tracks = False
     try:

@@ -24,13 +24,16 @@ from ganvas.networks.layers import (
 )
 from ganvas.networks.products import Linear
 from ganvas.networks.spec import BatchNorm, ImageShape
+from ganvas.networks.spectral import normalise
 
 
-def _norm(spec: BatchNorm | None, channels: int) -> list[nn.Module]:
+def norm(spec: BatchNorm | None, channels: int) -> list[nn.Module]:
+    """A batch norm, or nothing."""
     return [KerasBatchNorm(channels, spec.momentum, spec.epsilon)] if spec else []
 
 
-def _activation(slope: float) -> nn.Module:
+def activation(slope: float) -> nn.Module:
+    """Leaky ReLU, or ReLU where the slope is 0."""
     return nn.LeakyReLU(slope) if slope else nn.ReLU()
 
 
@@ -38,7 +41,8 @@ def _drop(rate: float) -> list[nn.Module]:
     return [Dropout(rate)] if rate else []
 
 
-def _to_pixels(pixel_range: tuple[int, int]) -> nn.Module:
+def to_pixels(pixel_range: tuple[int, int]) -> nn.Module:
+    """The generator's last layer."""
     return Sigmoid() if pixel_range == (0, 1) else Tanh()
 
 
@@ -56,22 +60,22 @@ def convolutional_generator(
     layers: list[nn.Module] = []
     inputs = latent_size
     for outputs in (*spec.hidden, heights[0] * widths[0] * spec.base):
-        layers += [Linear(inputs, outputs, bias=spec.bias), *_norm(spec.batch_norm, outputs)]
-        layers += [_activation(spec.slope)]
+        layers += [Linear(inputs, outputs, bias=spec.bias), *norm(spec.batch_norm, outputs)]
+        layers += [activation(spec.slope)]
         inputs = outputs
     layers += [ToMap(spec.base, heights[0], widths[0])]
     inputs = spec.base
     for layer, h, w in zip(spec.layers, heights[1:], widths[1:], strict=False):
         n, kernel, stride = layer.channels, layer.kernel, layer.stride
         layers += [SameConvTranspose2d(inputs, n, kernel, stride, h, w, spec.bias)]
-        layers += [*_norm(spec.batch_norm, n), _activation(spec.slope)]
+        layers += [*norm(spec.batch_norm, n), activation(spec.slope)]
         inputs = n
     last = spec.to_image
     if last.transposed:
         layers += [SameConvTranspose2d(inputs, channels, last.kernel, last.stride, height, width, spec.bias)]
     else:
         layers += [SameConv2d(inputs, channels, last.kernel, last.stride, spec.bias)]
-    return nn.Sequential(*layers, _to_pixels(pixel_range))
+    return nn.Sequential(*layers, to_pixels(pixel_range))
 
 
 def convolutional_discriminator(
@@ -84,16 +88,19 @@ def convolutional_discriminator(
     for i, layer in enumerate(spec.layers):
         layers += [SameConv2d(inputs, layer.channels, layer.kernel, layer.stride)]
         if i or spec.batch_norm_first:
-            layers += _norm(spec.batch_norm, layer.channels)
-        layers += [_activation(spec.slope), *_drop(spec.dropout)]
+            layers += norm(spec.batch_norm, layer.channels)
+        layers += [activation(spec.slope), *_drop(spec.dropout)]
         inputs = layer.channels
     layers += [Flatten()]
     inputs *= strided_sides(height, strides)[-1] * strided_sides(width, strides)[-1]
     for outputs in spec.hidden:
-        layers += [Linear(inputs, outputs), *_norm(spec.batch_norm, outputs)]
-        layers += [_activation(spec.slope), *_drop(spec.dropout)]
+        layers += [Linear(inputs, outputs), *norm(spec.batch_norm, outputs)]
+        layers += [activation(spec.slope), *_drop(spec.dropout)]
         inputs = outputs
-    return nn.Sequential(*layers, Logit(inputs, classes))
+    network = nn.Sequential(*layers, Logit(inputs, classes))
+    if spec.spectral_norm:
+        normalise(network)
+    return network
 
 
 def dense_generator(
@@ -104,10 +111,10 @@ def dense_generator(
     layers: list[nn.Module] = []
     inputs = latent_size
     for outputs in spec.hidden:
-        layers += [Linear(inputs, outputs), _activation(spec.slope)]
-        layers += _norm(spec.batch_norm, outputs)
+        layers += [Linear(inputs, outputs), activation(spec.slope)]
+        layers += norm(spec.batch_norm, outputs)
         inputs = outputs
-    layers += [Linear(inputs, channels * height * width), _to_pixels(pixel_range)]
+    layers += [Linear(inputs, channels * height * width), to_pixels(pixel_range)]
     return nn.Sequential(*layers, ToMap(channels, height, width))
 
 
@@ -117,6 +124,9 @@ def dense_discriminator(spec: DenseDiscriminator, image_shape: ImageShape, class
     layers: list[nn.Module] = [Flatten()]
     inputs = channels * height * width
     for outputs in spec.hidden:
-        layers += [Linear(inputs, outputs), _activation(spec.slope), *_drop(spec.dropout)]
+        layers += [Linear(inputs, outputs), activation(spec.slope), *_drop(spec.dropout)]
         inputs = outputs
-    return nn.Sequential(*layers, Logit(inputs, classes))
+    network = nn.Sequential(*layers, Logit(inputs, classes))
+    if spec.spectral_norm:
+        normalise(network)
+    return network

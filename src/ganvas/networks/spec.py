@@ -62,9 +62,11 @@ class Weights(Values):
     `glorot_uniform`: Keras's default, U(-l, l) with l = sqrt(6 / (fan_in + fan_out)), biases 0.
     `truncated_normal`: N(0, `deviation`) redrawn beyond two deviations, biases 0; the biases of linear
     layers start at the layer's width where `linear_bias` is "width" (the TensorFlow 1 DCGAN's quirk).
+    `scaled_normal`: N(0, gain / sqrt(fan_in)), with the gain that the layer's place in the network asks for,
+    biases 0.
     """
 
-    rule: Literal["glorot_uniform", "truncated_normal"] = "glorot_uniform"
+    rule: Literal["glorot_uniform", "truncated_normal", "scaled_normal"] = "glorot_uniform"
     deviation: float = Field(0.02, gt=0)
     linear_bias: Literal["zero", "width"] = "zero"
 

@@ -1,0 +1,166 @@
+"""Residual networks: their shapes at any size, their first weights, blocks by hand, that they learn."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import ganvas
+import tiny
+from ganvas import operations, recipes
+from ganvas.errors import RecipeError
+from ganvas.networks import BatchNorm, Block, ResidualDiscriminator, ResidualGenerator
+from ganvas.networks.attention import SelfAttention
+from ganvas.networks.initialise import initialise
+from ganvas.networks.layers import SameConv2d
+from ganvas.networks.residual_modules import Halved, Residual, Resized, Weighed
+from ganvas.networks.spec import Weights
+from ganvas.recipe import Penalty
+
+BASIC = Block(kind="basic", count=1)
+NECK = Block(kind="bottleneck", count=2, groups=4)
+
+
+def players(shape, block=BASIC, **more):
+    norm = BatchNorm() if block.kind == "basic" else None
+    g = ResidualGenerator(widths=(16, 8), block=block, batch_norm=norm, **more).build(shape, 6, (-1, 1))
+    d = ResidualDiscriminator(widths=(8, 16), block=block, **more).build(shape)
+    for i, network in enumerate((g, d)):
+        initialise(network, Weights(rule="scaled_normal"), torch.Generator().manual_seed(i))
+    return g, d
+
+
+@pytest.mark.parametrize("block", [BASIC, NECK])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 12), (1, 9, 15), (3, 64, 64)])
+def test_images_and_logits_have_their_shapes_at_any_size(shape, block):
+    g, d = players(shape, block)
+    images = g(torch.randn(3, 6))
+    assert images.shape == (3, *shape)
+    assert images.abs().max() <= 1
+    assert d(images).shape == (3,)
+
+
+def test_a_basic_block_is_two_convolutions_beside_a_shortcut():
+    torch.manual_seed(0)
+    _, d = players((1, 8, 8))
+    down = [m for m in d if isinstance(m, Residual)][1]  # the second stage's, which halves
+    a, b = (m for m in down.branch if isinstance(m, SameConv2d))
+    (short,) = (m for m in down.shortcut if isinstance(m, SameConv2d))
+    x = torch.randn(2, 8, 8, 8)
+    leaky = lambda y: F.leaky_relu(y, 0.2)  # noqa: E731
+    branch = F.conv2d(leaky(F.conv2d(leaky(x), a.weight, a.bias, padding=1)), b.weight, b.bias, padding=1)
+    expected = F.avg_pool2d(branch, 2) + F.avg_pool2d(F.conv2d(x, short.weight), 2)
+    torch.testing.assert_close(down(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_bottleneck_begins_as_nothing_so_that_depth_does_no_harm():
+    g, _ = players((1, 8, 8), NECK)
+    blocks = [m for m in g if isinstance(m, Residual)]
+    assert len(blocks) == 4
+    for block, channels in zip(blocks, (16, 16, 8, 8), strict=True):
+        x = torch.randn(2, channels, 4, 4)
+        assert torch.equal(block(x), x)
+        assert block.branch[0].weight.std() > 0.05
+
+
+def test_bilinear_halving_is_a_mean_of_four_and_doubling_keeps_flat_maps():
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    assert Halved()(x).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    torch.testing.assert_close(Halved()(x), F.interpolate(x, (2, 2), mode="bilinear"))
+    assert torch.equal(Resized((9, 7), bilinear=True)(torch.ones(1, 2, 5, 4)), torch.ones(1, 2, 9, 7))
+    assert Resized((4, 4), bilinear=False)(x[..., :2, :2])[0, 0, :2, :2].unique().tolist() == [0.0]
+
+
+def test_the_last_map_is_weighed_channel_by_channel():
+    layer, x = Weighed(3, (2, 2)), torch.randn(5, 3, 2, 2)
+    torch.testing.assert_close(layer(x), (x * layer.layer.weight[:, 0]).sum((2, 3)))
+
+
+def test_attention_stands_behind_the_stage_of_its_side():
+    g, d = players((1, 16, 16), attention=8)
+    for network in (g, d):
+        kinds = [type(m) for m in network]
+        assert kinds.count(SelfAttention) == 1
+    assert isinstance(g[g_index(g)], SelfAttention)
+
+
+def g_index(network):
+    return next(i for i, m in enumerate(network) if isinstance(m, SelfAttention))
+
+
+def test_groups_share_the_operations_of_a_convolution():
+    def counted(groups):
+        recipe = recipe_of(Block(kind="bottleneck", groups=groups))
+        return operations.sample(recipe, (1, 8, 8))
+
+    def grouped_taps(groups):
+        inner = [2 * 16, 2 * 8]
+        sides = [4, 8]
+        taps = [operations.taps(side, side, 3, 1) ** 2 for side in sides]
+        return sum(t * i * i // groups for t, i in zip(taps, inner, strict=True))
+
+    assert counted(1) - counted(4) == grouped_taps(1) - grouped_taps(4)
+
+
+def recipe_of(block, **more):
+    weights = Weights(rule="scaled_normal")
+    base = recipes.find("modern").changed({"batch_size": 8, "latent.size": 6, "precision": "fp32"})
+    return base.model_copy(
+        update={
+            "generator": ResidualGenerator(widths=(16, 8), block=block, slope=0.2, weights=weights),
+            "discriminator": ResidualDiscriminator(widths=(8, 16), block=block, weights=weights),
+            **more,
+        }
+    )
+
+
+@pytest.mark.parametrize("block", [BASIC, NECK])
+def test_a_run_with_residual_players_resumes_to_the_same_bits(tmp_path, block):
+    penalties = (Penalty(kind="r1", weight=0.1), Penalty(kind="r2", weight=0.1))
+    recipe = recipe_of(block, objective="relativistic", penalties=penalties, schedule=None)
+    if block is BASIC:  # spectral norm's iteration is a part of the state, too
+        recipe = recipe.changed({"discriminator.spectral_norm": True})
+    data = tiny.data_file(tmp_path)
+    how = {"settings": {"scores": None}, "device": "cpu", "threads": 1, "quiet": True}
+    whole = ganvas.train(recipe, data, tmp_path / "whole", steps=6, **how)
+    part = ganvas.train(recipe, data, tmp_path / "part", steps=3, **how)
+    part = ganvas.resume(part.path, steps=6, quiet=True)
+    for name in ("generator", "discriminator"):
+        a, b = (getattr(run, name)(step=6).state_dict() for run in (whole, part))
+        assert all(torch.equal(a[key], b[key]) and torch.isfinite(a[key]).all() for key in a)
+    assert np.asarray(whole.sample(4)).std() > 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "settings", "expected"),
+    [
+        (ResidualGenerator, {"widths": []}, "at least one stage"),
+        (
+            ResidualGenerator,
+            {"widths": [10], "block": {"kind": "bottleneck", "groups": 8}},
+            "cut into 8 groups",
+        ),
+        (
+            ResidualGenerator,
+            {"widths": [8], "block": {"kind": "bottleneck"}, "batch_norm": {}},
+            "no batch norm",
+        ),
+        (
+            ResidualDiscriminator,
+            {"widths": [8], "block": {"kind": "bottleneck"}, "spectral_norm": True},
+            "no norm",
+        ),
+    ],
+)
+def test_what_cannot_be_built_is_refused(spec, settings, expected):
+    player = "generator" if spec is ResidualGenerator else "discriminator"
+    with pytest.raises(RecipeError, match=expected):
+        recipes.find("modern").changed({player: {"kind": "residual", **settings}})
+
+
+def test_residual_discriminators_treat_samples_apart_and_generators_sides_grow():
+    g, d = players((1, 16, 16), NECK)
+    images = torch.randn(4, 1, 16, 16)
+    torch.testing.assert_close(d(images)[:2], d(images[:2]))
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in g.modules())
