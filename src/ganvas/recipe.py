@@ -116,11 +116,26 @@ class Penalty(Values):
 
 
 class Augment(Values):
-    """How real and fake images are changed before D sees them; see `ganvas.training.augment`."""
+    """How real and fake images are changed before D sees them; see `ganvas.training.augment`.
+
+    With `target` each change has a probability (ADA, Karras et al. 2020, arXiv 2006.06676) that rises while D
+    is surer of real images than that, and falls while it is not; without it every image is changed.
+    """
 
     colour: float = Field(1.0, ge=0, le=1, description="strength: 1 is the paper's, 0 none")
     translation: float = Field(0.125, ge=0, le=0.5, description="share of each side, at most")
     cutout: float = Field(0.5, ge=0, le=0.9, description="share of each side that is blanked")
+    geometry: bool = Field(False, description="mirrored, turned, scaled, stretched; needs a target")
+    target: float | None = Field(None, gt=-1, lt=1, description="mean sign of D's logits of real images")
+
+    @model_validator(mode="after")
+    def _does_not_leak(self) -> Self:
+        if self.geometry and self.target is None:
+            raise ValueError(
+                "geometry changes every image where there is no target, and G would learn to draw it so; "
+                "give a target, as 0.6"
+            )
+        return self
 
 
 class Latent(Values):

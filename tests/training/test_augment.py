@@ -2,12 +2,14 @@
 
 import pytest
 import torch
-from small import random_of, real_images, recipe_of, state_of
+from small import CPU, SHAPE, random_of, real_images, recipe_of, state_of
 
+from ganvas.errors import RecipeError
 from ganvas.networks.classes import Batch
 from ganvas.recipe import Augment
-from ganvas.training import updates
+from ganvas.training import adaptive, checkpoint, updates
 from ganvas.training.augment import augmented
+from ganvas.training.geometry import turned
 
 NONE = {"colour": 0, "translation": 0, "cutout": 0}
 
@@ -108,3 +110,114 @@ def test_the_discriminator_never_sees_an_image_as_it_is(rule):
     before = [p.clone() for p in state.generator.parameters()]
     updates.find(recipe)(state, Batch(real_images(recipe)), random_of(recipe))
     assert any((a != b).any() for a, b in zip(before, state.generator.parameters(), strict=True))
+
+
+# As often as D shows that it needs it (ADA)
+
+ADA = {"geometry": True, "target": 0.6}
+
+
+def test_at_probability_0_nothing_changes_and_at_1_colours_change_as_without_one():
+    x = pictures()
+    nothing = augmented(x, Augment(**ADA), drawn(), probability=torch.tensor(0.0))
+    torch.testing.assert_close(nothing, x, rtol=0, atol=1e-5)
+    colour = Augment(**NONE | {"colour": 1})
+    assert torch.equal(
+        augmented(x, colour, fixed(0.75), probability=torch.tensor(1.0)), augmented(x, colour, fixed(0.75))
+    )
+
+
+def test_each_change_comes_to_its_share_of_the_images():
+    x = pictures(n=4000, height=8, width=8)
+    y = augmented(x, Augment(**NONE | {"cutout": 0.5}), drawn(), probability=torch.tensor(0.3))
+    changed = (x != y).flatten(1).any(1).float().mean()
+    assert changed.item() == pytest.approx(0.3, abs=0.03)
+
+
+def affine(name, value):
+    """`turned` where all random numbers are such that one change alone is done."""
+    order = ["mirror", "mirrored", "quarter", "turns", "scale", "scaled", "before", "angle_before", "stretch",
+             "stretched", "after", "angle_after", "moved", "right", "down"]  # fmt: skip
+    chances = {"mirror", "quarter", "scale", "before", "stretch", "after", "moved"}
+    numbers = {key: 0.99 if key in chances else 0.5 for key in order} | {name: 0.0} | value
+    source = iter([numbers[key] for key in order])
+    return lambda n: torch.full((n,), next(source))
+
+
+@pytest.mark.parametrize("sides", [(8, 8), (6, 10)])
+def test_images_are_mirrored_and_turned_by_half(sides):
+    x = pictures(n=2, height=sides[0], width=sides[1])
+    half = torch.tensor(0.5)
+    mirrored = turned(x, affine("mirror", {"mirrored": 0.1}), half)
+    torch.testing.assert_close(mirrored, x.flip(3), rtol=0, atol=1e-5)
+    around = turned(x, affine("quarter", {"turns": 0.6}), half)  # two quarters of four
+    torch.testing.assert_close(around, x.flip(2, 3), rtol=0, atol=1e-5)
+
+
+def test_a_quarter_turn_of_a_square_is_one():
+    x = pictures(n=2, height=8, width=8)
+    y = turned(x, affine("quarter", {"turns": 0.3}), torch.tensor(0.5))
+    close = [torch.allclose(y, x.rot90(k, (2, 3)), atol=1e-4) for k in (1, 3)]
+    assert sorted(close) == [False, True]
+
+
+def test_a_turn_of_a_wide_image_keeps_its_pixels_square():
+    """A disc stays a disc."""
+    y_, x_ = torch.meshgrid(torch.arange(20.0), torch.arange(40.0), indexing="ij")
+    disc = (((x_ - 19.5) ** 2 + (y_ - 9.5) ** 2) < 36).float()[None, None]
+    found = turned(disc, affine("before", {"angle_before": 0.625}), torch.tensor(0.5))
+    middle = (..., slice(11, 29))  # towards the corners it is mirrored in
+    assert disc[middle].sum() == disc.sum()
+    assert (found - disc)[middle].abs().mean() < 0.05  # an ellipse would differ by 0.2
+
+
+def test_scaling_enlarges_or_shrinks_about_the_middle():
+    x = torch.zeros(1, 1, 16, 16)
+    x[..., 6:10, 6:10] = 1
+    small = turned(x, affine("scale", {"scaled": 0.99}), torch.tensor(0.5))
+    assert small.sum() < 0.75 * x.sum()
+    torch.testing.assert_close(small, small.flip(2, 3), rtol=0, atol=1e-4)
+
+
+def test_the_probability_rises_where_d_is_sure_of_real_images_and_falls_where_it_is_not():
+    state = adaptive.new()
+    for step in range(8):
+        adaptive.adapt(state, torch.tensor(0.9), 1000, 0.6, step)
+    assert state.tolist() == pytest.approx([2 * 4000 / 500_000, 0, 0])
+    for step in range(8, 11):
+        adaptive.adapt(state, torch.tensor(0.0), 1000, 0.6, step)
+    assert state.tolist() == pytest.approx([0.016, 0, 3000])  # a fourth is to come
+    adaptive.adapt(state, torch.tensor(0.0), 1000, 0.6, 11)
+    assert state[0].item() == pytest.approx(0.008)
+    for step in range(12, 40):
+        adaptive.adapt(state, torch.tensor(-1.0), 1000, 0.6, step)
+    assert state[0] == 0
+
+
+def test_the_probability_is_logged_saved_and_goes_on(tmp_path):
+    recipe = recipe_of("mlp", augment=ADA | {"target": -0.9}, batch_size=8)
+    state, update = state_of(recipe), updates.find(recipe)
+    state.adaptive[0] = 0.25
+    for step in range(5):
+        terms = update(state, Batch(real_images(recipe, seed=step)), random_of(recipe, step))
+        state.step += 1
+        state.images_seen += 8
+    assert terms["augment_probability"] == state.adaptive[0] == pytest.approx(0.25 + 4 * 8 / 500_000)
+    folder = checkpoint.save(tmp_path, state, recipe)
+    again = checkpoint.load(folder, SHAPE, CPU)
+    assert torch.equal(again.adaptive, state.adaptive)
+    assert again.adaptive[2] == 8
+
+
+def test_geometry_without_a_target_is_refused():
+    with pytest.raises(RecipeError, match="geometry changes every image"):
+        recipe_of("mlp", augment={"geometry": True})
+
+
+def test_gradients_pass_through_turned_images():
+    x = pictures(n=2, height=6, width=6).double().requires_grad_()
+    how = Augment(**ADA)
+    assert torch.autograd.gradcheck(
+        lambda x: augmented(x, how, lambda *s: drawn()(*s).double(), probability=torch.tensor(0.8)), x,
+        eps=1e-5, atol=1e-3,
+    )  # fmt: skip

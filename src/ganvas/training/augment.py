@@ -13,12 +13,17 @@ import torch
 from torch import Tensor
 
 from ganvas.recipe import Augment
+from ganvas.training.geometry import turned
 
 Uniform = Callable[..., Tensor]  # the sides of a tensor -> U(0, 1), float32
 
 
 def augmented(
-    images: Tensor, how: Augment, uniform: Uniform, pixel_range: tuple[int, int] = (-1, 1)
+    images: Tensor,
+    how: Augment,
+    uniform: Uniform,
+    pixel_range: tuple[int, int] = (-1, 1),
+    probability: Tensor | None = None,
 ) -> Tensor:
     """Images [N, C, H, W], each changed in its own way: the same shape, differentiable.
 
@@ -29,29 +34,46 @@ def augmented(
         how: which changes, and how far they go.
         uniform: where random numbers come from.
         pixel_range: [-1, 1] or [0, 1].
+        probability: of each change of each image, a number; 1 where None.
     """
     if pixel_range != (-1, 1):
         low, high = pixel_range
         middle, half = (low + high) / 2, (high - low) / 2
-        return augmented((images - middle) / half, how, uniform) * half + middle
-    n = len(images)
+        centred = (images - middle) / half
+        return augmented(centred, how, uniform, probability=probability) * half + middle
+
+    def perhaps(changed: Tensor, plain: Tensor) -> Tensor:
+        """For each image one or the other."""
+        if probability is None:
+            return changed
+        return torch.where(uniform(len(plain), 1, 1, 1) < probability, changed, plain)
+
+    if how.geometry and probability is not None:
+        images = turned(images, uniform, probability)
     if how.colour:
-        images = _coloured(images, how.colour, uniform)
+        for change in _colours(len(images), how.colour, uniform):
+            images = perhaps(change(images), images)
     if how.translation:
-        images = _moved(images, how.translation, uniform)
+        images = perhaps(_moved(images, how.translation, uniform), images)
     if how.cutout:
-        images = images * _window(n, images.shape[2:], how.cutout, uniform)
+        window = _window(len(images), images.shape[2:], how.cutout, uniform)
+        images = perhaps(images * window, images)
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def _coloured(images: Tensor, strength: float, uniform: Uniform) -> Tensor:
+def _colours(count: int, strength: float, uniform: Uniform) -> tuple[Callable[[Tensor], Tensor], ...]:
     """Brightness moved, saturation and contrast stretched; at strength 1 as far as the paper goes."""
-    brightness, saturation, contrast = ((uniform(len(images), 1, 1, 1) - 0.5) * strength for _ in range(3))
-    images = images + brightness
-    grey = images.mean(1, keepdim=True)
-    images = grey + (images - grey) * (1 + 2 * saturation)
-    level = images.mean((1, 2, 3), keepdim=True)
-    return level + (images - level) * (1 + contrast)
+    brightness, saturation, contrast = ((uniform(count, 1, 1, 1) - 0.5) * strength for _ in range(3))
+
+    def stretched(images: Tensor, axes: tuple[int, ...], by: Tensor) -> Tensor:
+        mean = images.mean(axes, keepdim=True)
+        return mean + (images - mean) * (1 + by)
+
+    return (
+        lambda images: images + brightness,
+        lambda images: stretched(images, (1,), 2 * saturation),
+        lambda images: stretched(images, (1, 2, 3), contrast),
+    )
 
 
 def _moved(images: Tensor, share: float, uniform: Uniform) -> Tensor:

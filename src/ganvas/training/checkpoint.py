@@ -107,6 +107,8 @@ def load(
             optimizer.load_moments(moments, values["optimizer_steps"][player])
         except (KeyError, RuntimeError) as error:
             raise _damaged(folder, f"{player}_optimizer.safetensors: {error}") from None
+    if state.adaptive is not None and values.get("adaptive"):
+        state.adaptive.copy_(torch.tensor(values["adaptive"]))
     state.step, state.images_seen = values["step"], values["images_seen"]
     return state
 
@@ -244,6 +246,7 @@ def _sealed(state: TrainState, recipe: Recipe, files: dict[str, dict[str, Any]])
         "format": FORMAT,
         "step": state.step,
         "images_seen": state.images_seen,
+        "adaptive": None if state.adaptive is None else state.adaptive.tolist(),
         "averaged": 0 if state.ema is None else int(state.ema.n_averaged),
         "optimizer_steps": {
             "generator": state.generator_optimizer.steps,

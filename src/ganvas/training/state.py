@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ganvas import memory
@@ -14,18 +14,23 @@ from ganvas.networks import ImageShape
 from ganvas.networks.initialise import initialise
 from ganvas.randomness import Stream, derived_seed
 from ganvas.recipe import Recipe
+from ganvas.training import adaptive
 from ganvas.training.optimizers import KerasAdam
 
 
 @dataclass
 class TrainState:
-    """Both networks, both optimisers, the averaged generator if any, and how far training is."""
+    """Both networks, both optimisers, the averaged generator if any, and how far training is.
+
+    `adaptive` is what `ganvas.training.adaptive` keeps, where the recipe's augmentation has a target.
+    """
 
     generator: nn.Module
     discriminator: nn.Module
     generator_optimizer: KerasAdam
     discriminator_optimizer: KerasAdam
     ema: AveragedModel | None = None
+    adaptive: Tensor | None = None
     step: int = 0
     images_seen: int = 0
 
@@ -86,6 +91,7 @@ def new_state(recipe: Recipe, image_shape: ImageShape, seed: int, device: torch.
 
 def assemble(recipe: Recipe, generator: nn.Module, discriminator: nn.Module) -> TrainState:
     """A state at step 0 around two networks: fresh optimisers and average."""
+    augment, device = recipe.augment, next(generator.parameters()).device
     ema = None
     if recipe.ema is not None:
         average = get_ema_multi_avg_fn(recipe.ema)
@@ -96,6 +102,7 @@ def assemble(recipe: Recipe, generator: nn.Module, discriminator: nn.Module) -> 
         generator_optimizer=KerasAdam(generator, recipe.generator_optimizer),
         discriminator_optimizer=KerasAdam(discriminator, recipe.discriminator_optimizer),
         ema=ema,
+        adaptive=None if augment is None or augment.target is None else adaptive.new().to(device),
     )
 
 

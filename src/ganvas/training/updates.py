@@ -23,8 +23,8 @@ from ganvas import objectives
 from ganvas.networks.classes import Batch, joined, judged, with_class
 from ganvas.networks.layers import frozen_statistics, mixes_samples
 from ganvas.objectives import Objective
-from ganvas.recipe import Augment, Penalty, Recipe
-from ganvas.training import penalties
+from ganvas.recipe import Augment, Penalty, Recipe, Schedule
+from ganvas.training import adaptive, penalties
 from ganvas.training.augment import augmented
 from ganvas.training.state import TrainState
 
@@ -64,11 +64,12 @@ class Rules:
     pixel_range: tuple[int, int] = (-1, 1)
     length: int | None = None
 
-    def seen(self, batch: Batch, random: Random) -> Batch:
+    def seen(self, batch: Batch, state: TrainState, random: Random) -> Batch:
         """What D sees of images, real or fake."""
         if self.augment is None:
             return batch
-        images = augmented(batch.images, self.augment, random.uniform, self.pixel_range)
+        often = None if state.adaptive is None else state.adaptive[0]
+        images = augmented(batch.images, self.augment, random.uniform, self.pixel_range, often)
         return Batch(images, batch.labels)
 
     def inputs(self, count: int, random: Random) -> Batch:
@@ -102,17 +103,36 @@ def find(recipe: Recipe, length: int | None = None) -> Update:
         pixel_range=recipe.pixel_range,
         length=length,
     )
-    rule, schedule = partial(_RULES[recipe.update.rule], rules), recipe.schedule
-    if schedule is None or length is None:
-        return rule
+    update: Update = partial(_RULES[recipe.update.rule], rules)
+    if recipe.augment is not None and recipe.augment.target is not None:
+        update = _adapting(update, recipe.augment.target)
+    if recipe.schedule is not None and length is not None:
+        update = _scheduled(update, recipe.schedule, length)
+    return update
+
+
+def _scheduled(update: Update, schedule: Schedule, length: int) -> Update:
+    """The update at rates that change."""
 
     def scheduled(state: TrainState, real: Batch, random: Random) -> Terms:
         factor = schedule.at((state.step + 0.5) / length)  # the step's middle: no step is for nothing
         state.generator_optimizer.scale_rate(factor)
         state.discriminator_optimizer.scale_rate(factor)
-        return rule(state, real, random)
+        return update(state, real, random)
 
     return scheduled
+
+
+def _adapting(update: Update, target: float) -> Update:
+    """The update, after which images are changed more often or less."""
+
+    def adapting(state: TrainState, real: Batch, random: Random) -> Terms:
+        terms = update(state, real, random)
+        assert state.adaptive is not None
+        adaptive.adapt(state.adaptive, 2 * terms["real_accuracy"] - 1, len(real.images), target, state.step)
+        return {**terms, "augment_probability": state.adaptive[0].clone()}
+
+    return adapting
 
 
 def simultaneous(rules: Rules, state: TrainState, real: Batch, random: Random) -> Terms:
@@ -122,8 +142,8 @@ def simultaneous(rules: Rules, state: TrainState, real: Batch, random: Random) -
     norm mixes them, each player takes its own (`two_passes`).
     """
     random.seed_dropout(state.discriminator)
-    real = rules.seen(real, random)
-    fake = rules.seen(_generated(state, rules.inputs(rules.batch_size, random)), random)
+    real = rules.seen(real, state, random)
+    fake = rules.seen(_generated(state, rules.inputs(rules.batch_size, random)), state, random)
     gradients = two_passes if mixes_samples(state.discriminator) else one_pass
     d_grads, g_grads, terms = gradients(rules.objective, state, real, fake)
     d_grads = _penalised(rules, state, real, fake, random, d_grads)
@@ -184,11 +204,11 @@ def alternating(rules: Rules, state: TrainState, real: Batch, random: Random) ->
     d, objective = state.discriminator, rules.objective
     random.seed_dropout(d)
     fake, again = _fakes_for_both(rules, state, random)
-    real, fake = rules.seen(real, random), rules.seen(fake, random)
+    real, fake = rules.seen(real, state, random), rules.seen(fake, state, random)
     real_logits, fake_logits = judged(d, real), judged(d, fake)
     loss_real, loss_fake = objective.discriminator(real_logits, fake_logits)
     _discriminator_step(rules, state, loss_real + loss_fake, real, fake, random)
-    loss_g = _generator_turn(rules, state, rules.seen(again(), random), real)
+    loss_g = _generator_turn(rules, state, rules.seen(again(), state, random), real)
     return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits)
 
 
@@ -196,12 +216,12 @@ def alternating_mixed(rules: Rules, state: TrainState, real: Batch, random: Rand
     """The discriminator on one batch, real and as many fakes, its loss the mean over all of them."""
     objective = rules.objective
     random.seed_dropout(state.discriminator)
-    real = rules.seen(real, random)
-    fake = rules.seen(_fakes(rules, state, rules.inputs(len(real.images), random)), random)
+    real = rules.seen(real, state, random)
+    fake = rules.seen(_fakes(rules, state, rules.inputs(len(real.images), random)), state, random)
     real_logits, fake_logits = _judged_at_once(state, real, fake)
     loss_real, loss_fake = objective.discriminator(real_logits, fake_logits)
     _discriminator_step(rules, state, (loss_real + loss_fake) / 2, real, fake, random)
-    again = rules.seen(_generated(state, rules.inputs(rules.batch_size, random)), random)
+    again = rules.seen(_generated(state, rules.inputs(rules.batch_size, random)), state, random)
     loss_g = _generator_turn(rules, state, again, real)
     return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits, halved=True)
 
@@ -211,14 +231,14 @@ def alternating_separate(rules: Rules, state: TrainState, real: Batch, random: R
     d, objective = state.discriminator, rules.objective
     random.seed_dropout(d)
     fake, again = _fakes_for_both(rules, state, random)
-    real, fake = rules.seen(real, random), rules.seen(fake, random)
+    real, fake = rules.seen(real, state, random), rules.seen(fake, state, random)
     real_logits = judged(d, real)
     loss_real, _ = objective.discriminator(real_logits, real_logits)
     _learn(state.discriminator_optimizer, d, loss_real)
     fake_logits = judged(d, fake)
     _, loss_fake = objective.discriminator(fake_logits, fake_logits)
     _discriminator_step(rules, state, loss_fake, real, fake, random)
-    loss_g = _generator_turn(rules, state, rules.seen(again(), random), real)
+    loss_g = _generator_turn(rules, state, rules.seen(again(), state, random), real)
     return _terms(loss_real, loss_fake, loss_g, real_logits, fake_logits, halved=True)
 
 
