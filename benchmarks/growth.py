@@ -84,9 +84,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("growth.json"))
     parser.add_argument("--images", type=int, nargs="+", default=[60_000, 1_000_000, 10_000_000])
+    parser.add_argument("--only-images", action="store_true", help="leave out the other axes")
     a = parser.parse_args()
     results: dict[str, dict[str, Any]] = {
-        axis: {name: bench(*words) for name, words in points.items()} for axis, points in axes().items()
+        axis: {name: bench(*words) for name, words in points.items()}
+        for axis, points in ({} if a.only_images else axes()).items()
     }
     with tempfile.TemporaryDirectory(prefix="ganvas-growth-") as folder:
         results["images"] = {f"{count:,}": mapped(count, Path(folder)) for count in a.images}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import tiny
-from ganvas import cli, launch
+from ganvas import cli, launch, recipes
 from ganvas.errors import GuardStop, UserError
 from ganvas.observers import scores as scores_observer
 from ganvas.scores.guard import Finding, Guard
@@ -194,3 +194,16 @@ def test_a_run_of_an_older_ganvas_opens_and_goes_on(tmp_path):
     again = type(run).open(run.path)
     assert again.record.precision == "fp32"
     assert len(again.sample(3)) == 3
+
+
+def test_scores_come_less_often_where_steps_are_quicker():
+    recipe = recipes.find("tutorial-dcgan")
+    between = {
+        kind: scores_observer.steps_between(recipe, (1, 28, 28), 235, kind) for kind in ("fp32", "bf16")
+    }
+    assert between == {"fp32": 235, "bf16": 470}
+    assert (
+        scores_observer.steps_between(recipe.changed({"scores.every": "7 steps"}), (1, 28, 28), 235, "bf16")
+        == 7
+    )
+    assert scores_observer.steps_between(recipe, (1, 28, 28), 19, "fp32") % 19 == 0

@@ -196,7 +196,7 @@ class Scores(Values):
     """Scores while training: `images` are drawn and scored `every` so often, `final` at the end.
 
     Where `every` is None it is each epoch, or each so many epochs that scoring takes a twentieth of the
-    operations: an epoch may be short, and a network small.
+    time: an epoch may be short, and a network small.
     """
 
     every: Span | None = None

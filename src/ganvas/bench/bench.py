@@ -169,6 +169,7 @@ def bench(
             lambda: load_reference(name, size=size, fit=fit),
             checkpoint_seconds,
             sampled,
+            kind,
         )
     rates = [chosen.batch_size / s for s in seconds]
     low, middle, high = statistics.quantiles(rates, n=4)

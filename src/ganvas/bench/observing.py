@@ -30,6 +30,7 @@ def observers_seconds(
     reference: Callable[[], Reference],
     checkpoint_seconds: float,
     sampled_per_second: float,
+    precision: str,
 ) -> float:
     """Seconds a step, spread over the recipe's whole length: log, grids, scores and checkpoints.
 
@@ -40,6 +41,7 @@ def observers_seconds(
         reference: gives the real images; called if the recipe has scores.
         checkpoint_seconds: what one save takes.
         sampled_per_second: images that the generator draws in a second.
+        precision: of training.
     """
     epoch = batches.steps_per_epoch
 
@@ -60,7 +62,7 @@ def observers_seconds(
         except DataError:  # too few images: training goes on without scores
             return seconds
         scored = drawn + _scoring(real, recipe.scores.images)
-        seconds += scored / steps_between(recipe, real.images.image_shape, epoch)
+        seconds += scored / steps_between(recipe, real.images.image_shape, epoch, precision)
     return seconds
 
 

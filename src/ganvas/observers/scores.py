@@ -24,21 +24,27 @@ from ganvas.training.loop import Progress
 Line = dict[str, Any]
 
 
-SHARE = 0.05  # of the operations of training, at most, where the recipe leaves it open
-LOOKED_AT = 100_000_000  # multiply-adds that scoring an image costs beside drawing it, as timed
+SHARE = 0.05  # of the time of training, at most, where the recipe leaves it open
+
+# By which time is reckoned from operations, as timed on two cores: multiply-adds that scoring an image costs
+# beside drawing it, a second's multiply-adds in each precision (scores are always of fp32), and what a step
+# takes for itself.
+LOOKED_AT = 100e6
+RATES = {"fp32": 150e9, "bf16": 330e9}
+STEP_SECONDS = 8e-3
 
 
-def steps_between(recipe: Recipe, image_shape: ImageShape, steps_per_epoch: int) -> int:
+def steps_between(recipe: Recipe, image_shape: ImageShape, steps_per_epoch: int, precision: str) -> int:
     """Steps from one score to the next: what the recipe says, or whole epochs that make scores cheap.
 
-    Counted, not timed: so the same run is scored at the same steps on every machine.
+    Reckoned, not timed: so the same run is scored at the same steps on every machine.
     """
     scores = recipe.scores or recipe_module.Scores()
     if scores.every is not None:
         return recipe_module.steps_in(scores.every, steps_per_epoch)
-    each = operations.sample(recipe, image_shape) + LOOKED_AT
-    epoch = steps_per_epoch * operations.step(recipe, image_shape)
-    return math.ceil(scores.images * each / (SHARE * epoch)) * steps_per_epoch
+    score = scores.images * (operations.sample(recipe, image_shape) + LOOKED_AT) / RATES["fp32"]
+    step = operations.step(recipe, image_shape) / RATES[precision] + STEP_SECONDS
+    return math.ceil(score / (SHARE * step * steps_per_epoch)) * steps_per_epoch
 
 
 @dataclass

@@ -132,7 +132,7 @@ class Watch:
             recipe,
             record.seed,
             recipe.scores.images,
-            self._every(steps_between(recipe, data.image_shape, record.steps_per_epoch)),
+            self._every(steps_between(recipe, data.image_shape, record.steps_per_epoch, record.precision)),
             record.epoch_of,
             lambda: load_reference(
                 data.requested,
