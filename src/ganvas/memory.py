@@ -1,14 +1,18 @@
 """How much memory this machine can give, without a package for it."""
 
+from __future__ import annotations
+
 import mmap
 import os
 import sys
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from ganvas.errors import MachineError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # A data set larger than this share of the free memory is memory-mapped, unless another is asked for.
 SHARE = 0.25
