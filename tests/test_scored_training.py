@@ -161,7 +161,7 @@ def test_damaged_numbers_in_the_log_do_not_stop_a_resume(tmp_path):
 
 def test_a_run_that_goes_on_forgets_the_scores_of_its_old_end(tmp_path, monkeypatch):
     run = tiny.train(tmp_path, settings=SCORED)
-    monkeypatch.setattr(launch, "_measure", lambda *_, **__: pytest.fail("killed here"))
+    monkeypatch.setattr(launch.resuming, "measured", lambda *_, **__: pytest.fail("killed here"))
     with pytest.raises(pytest.fail.Exception):
         launch.resume(run.path, steps=8, quiet=True)
     assert not run.directory.evaluation.exists()

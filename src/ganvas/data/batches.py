@@ -17,6 +17,9 @@ from ganvas.memory import unmap_read
 
 Indices = npt.NDArray[np.int64]
 
+# Images read of a mapped file before their pages are let go of: the system maps up to a megabyte around each.
+AT_ONCE = 32
+
 
 def steps_per_epoch(
     count: int, size: int, order: str, partial_batch: str, steps_from: int | None = None
@@ -93,8 +96,9 @@ class Batches:
         # Read forwards through the mapped file, then put into the order that a held set would give.
         order = np.argsort(index)
         batch = np.empty((len(index), *self._array.shape[1:]), np.uint8)
-        batch[order] = self._array[index[order]]
-        unmap_read(self._array)
+        for rows in np.array_split(order, -(-len(order) // AT_ONCE)):
+            batch[rows] = self._array[index[rows]]
+            unmap_read(self._array)
         return torch.from_numpy(batch).to(self._device)
 
     def labels(self, step: int) -> Tensor | None:
