@@ -1,0 +1,96 @@
+"""Objectives, penalties and more exchanged one at a time: the same networks, budget and seeds otherwise.
+
+    GANVAS_DATA=... python benchmarks/ladder.py [--data mnist] [--steps 2000] [--seeds 3] [--rows NAME ...]
+
+The base is the recipe that `ganvas train` draws for a minute, stopped after `--steps` steps (its rates and
+average follow the length). Each row changes what its name says. Scored is the end of each run, 10,000
+images, as mean ± deviation over the seeds. Runs that are there and complete are not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from ganvas import launch
+from ganvas.evaluation import evaluate_run
+from ganvas.run import Run
+
+R1 = {"kind": "r1", "weight": 0.2, "every": 8}
+ROWS: dict[str, dict[str, Any]] = {
+    "base: non-saturating, R1 0.2 every 8th step": {},
+    "minimax": {"objective": "minimax"},
+    "least squares": {"objective": "least_squares"},
+    "hinge": {"objective": "hinge"},
+    "relativistic": {"objective": "relativistic"},
+    "relativistic, R1 and R2": {"objective": "relativistic", "penalties": [R1, {**R1, "kind": "r2"}]},
+    "Wasserstein, gradient penalty 10": {
+        "objective": "wasserstein",
+        "penalties": [{"kind": "gradient", "weight": 10}],
+    },
+    "no penalty": {"penalties": []},
+    "no penalty, spectral norm": {"penalties": [], "discriminator.spectral_norm": True},
+    "R1 every step": {"penalties": [{"kind": "r1", "weight": 0.2}]},
+    "R1 and R2": {"penalties": [R1, {**R1, "kind": "r2"}]},
+    "gradient penalty 10": {"penalties": [{"kind": "gradient", "weight": 10}]},
+    "DRAGAN 10": {"penalties": [{"kind": "dragan", "weight": 10}]},
+    "no average": {"ema": None},
+    "level rates": {"schedule": None},
+    "one rate for both, 1e-3": {"generator_optimizer.learning_rate": 1e-3},
+    "DiffAugment": {"augment": {}},
+}
+
+
+def evaluated(name: str, seed: int, a: argparse.Namespace) -> dict[str, Any]:
+    """The scores of a row's run, which is made where it is missing; `seconds` are of training."""
+    folder = "".join(c if c.isalnum() else "-" for c in name)
+    path = a.out / f"{folder}-{seed}"
+    if not (path / "run.json").exists():
+        settings = {"scores": None, "guard": "off", **ROWS[name]}
+        launch.train(
+            data=a.data, budget="1m", steps=a.steps, seed=seed, out=path, settings=settings, quiet=True
+        )
+    run = Run.open(path)
+    if run.step < run.record.steps:
+        run = launch.resume(path, quiet=True)
+    if not run.directory.evaluation.exists():
+        evaluate_run(run)
+    found: dict[str, Any] = json.loads(run.directory.evaluation.read_text())
+    return {**found, "seconds": [line["seconds"] for line in run.metrics() if "seconds" in line][-1]}
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Mean ± deviation."""
+    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.{digits}f}{deviation}"
+
+
+def main() -> None:
+    """Train what is missing, print the table row by row."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", default="mnist", help="a name, looked for in GANVAS_DATA, or a path")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS, metavar="NAME")
+    parser.add_argument("--out", type=Path, default=Path("runs/ladder"))
+    a = parser.parse_args()
+    print("| | FID | each seed | precision | recall | seconds |\n|---|---|---|---|---|---|")
+    for name in a.rows:
+        found = [evaluated(name, seed, a) for seed in range(a.seeds)]
+        fids = [f["fid"] for f in found]
+        cells = [
+            name,
+            spread(fids, 2),
+            ", ".join(f"{fid:.2f}" for fid in fids),
+            spread([f["precision"] for f in found], 2),
+            spread([f["recall"] for f in found], 2),
+            f"{statistics.fmean(f['seconds'] for f in found):.0f}",
+        ]
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
