@@ -47,7 +47,7 @@ ROWS: dict[str, dict[str, Any]] = {
 def evaluated(name: str, seed: int, a: argparse.Namespace) -> dict[str, Any]:
     """The scores of a row's run, which is made where it is missing; `seconds` are of training."""
     folder = "".join(c if c.isalnum() else "-" for c in name)
-    path = a.out / f"{folder}-{seed}"
+    path = a.out / f"{Path(a.data).stem}-{a.steps}-steps" / f"{folder}-{seed}"
     if not (path / "run.json").exists():
         settings = {"scores": None, "guard": "off", **ROWS[name]}
         launch.train(

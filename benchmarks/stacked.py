@@ -4,7 +4,7 @@
     python benchmarks/stacked.py RUN ... [--data stacked.npz]
 
 26,000 images of each run, each channel told by gv1's MNIST classifier; a mode counts if one image falls into
-it, KL is against equal shares, in nats (Lin et al. 2018, arXiv 1712.04086, section 4.1.2). `--data` tells the
+it, KL is against equal shares, in nats (Lin et al. 2018, arXiv 1712.04086). `--data` tells the
 set itself in the same way: the floor.
 """
 

@@ -11,8 +11,13 @@ import tiny
 from ganvas import cli, objectives, recipes
 from ganvas.data.batches import Batches
 from ganvas.data.imageset import ImageSet
+from ganvas.errors import nearest
+from ganvas.gallery import _folder_names
+from ganvas.images import to_float
 from ganvas.networks.classes import Batch, judged, of_class, with_class
 from ganvas.networks.layers import Logit
+from ganvas.observers import grids, verdict
+from ganvas.observers import scores as scores_observer
 from ganvas.randomness import StepRandom, Stream, labels
 from ganvas.recipe import Penalty
 from ganvas.sampling import draw_inputs
@@ -22,6 +27,10 @@ from ganvas.training.state import new_state
 
 CPU = torch.device("cpu")
 SHADES = (40, 128, 220)
+LEARNS = {
+    "generator.hidden": [32], "discriminator.hidden": [32], "batch_size": 20, "latent.size": 8,
+    "generator_optimizer.learning_rate": 3e-3, "discriminator_optimizer.learning_rate": 3e-3,
+}  # fmt: skip
 NAMES = ("dark", "grey", "bright")
 
 
@@ -150,11 +159,7 @@ def test_batches_give_the_labels_of_their_images():
 
 
 def test_pictures_of_a_class_come_as_asked(tmp_path):
-    settings = {
-        "generator.hidden": [32], "discriminator.hidden": [32], "batch_size": 20, "latent.size": 8,
-        "generator_optimizer.learning_rate": 3e-3, "discriminator_optimizer.learning_rate": 3e-3,
-    }  # fmt: skip
-    run = train(tmp_path, steps=400, settings=settings)
+    run = train(tmp_path, steps=400, settings=LEARNS)
     assert run.recipe.classes == 3
     assert run.record.data.class_counts == (20, 20, 20)
     for number, shade in enumerate(SHADES):
@@ -163,14 +168,54 @@ def test_pictures_of_a_class_come_as_asked(tmp_path):
         assert np.asarray(images).mean() == pytest.approx(shade, abs=25)
 
 
-def test_the_grid_shows_a_class_a_column_and_the_drawn_recipe_has_as_many_columns(tmp_path):
+def test_the_grid_shows_a_class_a_column_and_the_drawn_recipe_has_as_many_columns(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        grids, "generate", lambda g, z, _: seen.append(z) or np.zeros((len(z), 1, 8, 8), np.uint8)
+    )
     run = train(
         tmp_path, "modern", steps=2, settings={"generator.hidden": [16], "discriminator.hidden": [16]}
     )
     assert run.recipe.grid.columns == 3
     assert "3 classes told" in " ".join(run.record.notes)
-    inputs = draw_inputs(run.recipe, 6, 0, Stream.GRID, classes=torch.arange(6) % 3)
-    assert inputs.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    told = seen[0][:, run.recipe.latent.size :].argmax(1).view(run.recipe.grid.rows, 3)
+    assert (told == torch.arange(3)).all()
+
+
+def test_scores_and_training_draw_classes_as_often_as_in_the_data(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        scores_observer, "generate", lambda g, z, _: seen.append(z) or np.zeros((len(z), 1, 8, 8), np.uint8)
+    )
+    trained, plain = [], StepRandom.labels
+    monkeypatch.setattr(StepRandom, "labels", lambda self, n: trained.append(plain(self, n)) or trained[-1])
+    data = shaded(tmp_path, counts=(150, 12, 38))
+    run = train(tmp_path, steps=40, data=data, settings={"scores": {"images": 2000, "final": 24}})
+    for told in (seen[0][:, run.recipe.latent.size :].argmax(1), torch.cat(trained)):
+        drawn = torch.bincount(told, minlength=3) / len(told)
+        assert drawn.tolist() == pytest.approx([0.75, 0.06, 0.19], abs=0.06)
+
+
+def test_verdicts_tell_d_the_classes_of_what_it_judges(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        verdict, "judged", lambda d, batch: told.append(batch) or torch.zeros(len(batch.images))
+    )
+    train(tmp_path, steps=2, settings={"verdict": {"images": 30, "every": "1 step"}})
+    real, fake = told[:2]
+    assert real.labels.tolist() == fake.labels.tolist()
+    brightness = real.images.mean((1, 2, 3))
+    assert brightness[real.labels == 2].min() > brightness[real.labels == 0].max()
+
+
+def test_critique_takes_the_class_that_d_likes_best_and_fixed_fakes_their_own(tmp_path):
+    run = train(tmp_path, steps=3)
+    fakes, untrained, trained = run.fixed_fakes()
+    logits = run.discriminator()(to_float(torch.from_numpy(np.asarray(fakes)), run.recipe.pixel_range))
+    assert run.critique(np.asarray(fakes)) == pytest.approx(logits.amax(1).tolist())
+    kind = draw_inputs(run.recipe, 1, run.record.seed, Stream.GRID).labels.item()
+    assert trained == pytest.approx(logits[:, kind].tolist())
+    assert len(untrained) == 2
 
 
 def test_classes_are_drawn_as_often_as_in_the_data(tmp_path):
@@ -204,6 +249,89 @@ def test_classes_whose_names_are_no_folders_get_their_numbers(tmp_path):
     images.class_names = ("a", "../../outside", "b")
     folder = images.save(tmp_path / "folder")
     assert [p.name for p in folder.iterdir()] == ["class-1"]
+
+
+def test_no_two_classes_share_a_folder():
+    names = _folder_names(
+        ("a:b", "class-0", "Cat", "cat", "nul", "aux.txt", "x" * 101, "fine", "com1", " s", "")
+    )
+    assert names[7] == "fine"
+    assert names == [name if name == "fine" else f"class-{i}" for i, name in enumerate(names)]
+
+
+def test_images_picked_out_keep_their_labels(tmp_path):
+    images = train(tmp_path, steps=1).sample(12, seed=1)
+    assert images[3:6].labels.tolist() == images.labels[3:6].tolist()
+    assert images[[0, 5]].labels.tolist() == images.labels[[0, 5]].tolist()
+    assert images[:, :, ::2].labels.tolist() == images.labels.tolist()
+    assert images[0].labels is None
+
+
+@pytest.mark.parametrize(
+    "edited", [{"class_counts": []}, {"class_counts": [1, 2, 3, 4]}, {"class_counts": [0, 0, 0]},
+               {"class_counts": [-1, 2, 3]}, {"class_names": []}],
+)  # fmt: skip
+def test_a_record_whose_classes_do_not_agree_is_refused_in_one_line(tmp_path, capsys, edited):
+    run = train(tmp_path, steps=1)
+    file = run.directory.record_file
+    values = json.loads(file.read_text())
+    values["data"].update(edited)
+    file.write_text(json.dumps(values))
+    assert cli.main(["sample", str(run.path)]) == 2
+    error = capsys.readouterr().err
+    assert "3 classes were told" in error
+    assert error.count("\n") == 1
+
+
+def test_classes_without_an_image_are_spoken_of_and_not_drawn(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (40, 1, 8, 8)).astype(np.uint8)
+    np.savez(tmp_path / "gap.npz", images=images, labels=np.arange(40) % 2 * 3)
+    run = train(tmp_path, steps=1, data=tmp_path / "gap.npz")
+    assert "no image is of classes 1, 2: not to be learned" in run.record.notes
+    assert cli.main(["sample", str(run.path), "--class", "1"]) == 2
+    assert "there was no image of it" in capsys.readouterr().err
+    np.savez(tmp_path / "one.npz", images=images, labels=np.full(40, 3))
+    with pytest.raises(ganvas.GanvasError, match="images of one class only"):
+        train(tmp_path, name="other", data=tmp_path / "one.npz")
+
+
+def test_where_names_are_numbers_only_names_count(tmp_path):
+    run = train(tmp_path, steps=1)
+    run.record = run.record.model_copy(
+        update={"data": run.record.data.model_copy(update={"class_names": ("1", "2", "3")})}
+    )
+    assert run.sample(2, class_="1").labels.tolist() == [0, 0]
+    with pytest.raises(ganvas.GanvasError, match="--class 0: known: 1, 2, 3"):
+        run.sample(2, class_="0")
+
+
+def test_names_with_control_characters_stay_in_one_line():
+    assert nearest("zz", ["a\nb", "c"]) == "known: a\\nb, c"
+
+
+OWN = """
+from torch import nn
+from ganvas import recipes
+from ganvas.networks import DiscriminatorSpec
+class Plain(DiscriminatorSpec):
+    kind: str = "plain-KIND"
+    def build(self, image_shape, *CLASSES):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 1), nn.Flatten(0))
+recipe = recipes.find("mlp").changed({"batch_size": 8, "scores": None})
+recipe = recipe.model_copy(update={"discriminator": Plain()})
+"""
+
+
+@pytest.mark.parametrize(("classes", "expected"), [("", "takes no classes"), (", classes=0", "shape (2, 3)")])
+def test_a_discriminator_of_ones_own_need_not_know_of_classes(tmp_path, capsys, classes, expected):
+    file = tmp_path / f"own{len(classes)}.py"
+    file.write_text(OWN.replace(", *CLASSES", classes).replace("KIND", str(len(classes))))
+    words = ["train", str(file), "--data", str(shaded(tmp_path)), "--steps", "1", "--quiet"]
+    assert cli.main([*words, "--out", str(tmp_path / "plain")]) == 0
+    assert cli.main([*words, "--out", str(tmp_path / "told"), "--conditional"]) == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "told").exists()
 
 
 def test_the_command_line_trains_and_samples_a_class(tmp_path, capsys):
@@ -290,11 +418,7 @@ def test_d_with_classes_judges_a_batch_of_labelled_images():
 
 
 def test_a_run_that_draws_the_classes_apart_teaches_a_classifier_as_well_as_real_images(tmp_path):
-    settings = {
-        "generator.hidden": [32], "discriminator.hidden": [32], "batch_size": 20, "latent.size": 8,
-        "generator_optimizer.learning_rate": 3e-3, "discriminator_optimizer.learning_rate": 3e-3,
-    }  # fmt: skip
-    run = train(tmp_path, steps=400, settings=settings)
+    run = train(tmp_path, steps=400, settings=LEARNS)
     found = ganvas.evaluate(run, count=60, features="own-classifier").as_json()
     assert found["cas_floor"] > 0.9
     assert found["cas"] > 0.9

@@ -10,6 +10,7 @@ from torch import nn
 from ganvas import recipes
 from ganvas.networks import ImageShape
 from ganvas.networks.layers import inference
+from ganvas.networks.spectral import own_weights, plain_weight
 from ganvas.recipe import Recipe
 
 
@@ -37,7 +38,7 @@ def layers(recipe: Recipe, image_shape: ImageShape) -> tuple[list[Layer], list[L
     """
     with torch.device("meta"):
         generator = recipe.generator.build(image_shape, recipe.input_size, recipe.pixel_range)
-        discriminator = recipe.discriminator.build(image_shape, recipe.classes)
+        discriminator = recipe.discriminator.told(image_shape, recipe.classes)
         z, image = torch.empty(1, recipe.input_size), torch.empty(1, *image_shape)
     return _layers(generator, z), _layers(discriminator, image)
 
@@ -46,12 +47,15 @@ def _layers(network: nn.Module, example: torch.Tensor) -> list[Layer]:
     found: list[Layer] = []
 
     def note(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        weights = sum(p.numel() for p in layer.parameters())
+        weights = sum(w.numel() for w in own_weights(layer))
         cost = Cost(weights, _multiply_adds(layer, inputs[0], output))
         found.append(Layer(type(layer).__name__, tuple(output.shape[1:]), cost))
 
-    for layer in network.modules():
-        if not any(layer.children()):
+    for name, layer in network.named_modules():
+        if "parametrizations" in name.split("."):  # how a weight is normalised is no layer
+            continue
+        inner = [child for child, _ in layer.named_children() if child != "parametrizations"]
+        if not isinstance(layer, nn.Identity) and (not inner or own_weights(layer)):
             layer.register_forward_hook(note)
     with inference(network):
         network(example)
@@ -60,10 +64,10 @@ def _layers(network: nn.Module, example: torch.Tensor) -> list[Layer]:
 
 def _multiply_adds(layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> int:
     if isinstance(layer, nn.ConvTranspose2d):  # every input pixel meets the whole kernel
-        return x[0, 0].numel() * layer.weight.numel()
+        return x[0, 0].numel() * plain_weight(layer).numel()
     if isinstance(layer, nn.Conv2d):  # every output pixel does
-        return y[0, 0].numel() * layer.weight.numel()
-    return layer.weight.numel() if isinstance(layer, nn.Linear) else 0
+        return y[0, 0].numel() * plain_weight(layer).numel()
+    return plain_weight(layer).numel() if isinstance(layer, nn.Linear) else 0
 
 
 def total(network: list[Layer]) -> Cost:

@@ -87,4 +87,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    return "known: " + ", ".join(names)
+    shown = ", ".join(map(printable, names[:30]))
+    return f"known: {shown}" + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+
+
+def printable(name: str) -> str:
+    """A name from outside as one line shows it: control characters are spelled."""
+    return name if name.isprintable() else repr(name)[1:-1]

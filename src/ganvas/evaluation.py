@@ -16,7 +16,7 @@ from torch import Tensor
 from ganvas import memory, metrics, scores
 from ganvas.data import load
 from ganvas.data.imageset import in_chunks
-from ganvas.errors import DataError, GanvasError, UserError
+from ganvas.errors import DataError, GanvasError, UserError, printable
 from ganvas.files import write_bytes, write_json
 from ganvas.images import Pixels, enlarged, grid, png_bytes, to_picture
 from ganvas.metrics import Estimate
@@ -87,7 +87,7 @@ class Evaluated:
 
     def _mode_lines(self, values: dict[str, Any]) -> list[str]:
         missing = [
-            f"{name} ({values['modes_histogram'][name]:.1%} of the images, "
+            f"{printable(name)} ({values['modes_histogram'][name]:.1%} of the images, "
             f"{values['modes_expected'][name]:.1%} of the real ones)"
             for name in values.get("modes_missing", ())
         ]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,6 +38,14 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
         images = pixels.view(cls)
         images.columns = columns
         return images
+
+    def __getitem__(self, key: Any) -> Any:
+        """As of any array; images picked along the first axis keep their labels."""
+        found = super().__getitem__(key)
+        if self.labels is not None and self.ndim == 4 and isinstance(found, Images) and found.ndim == 4:
+            rows = key[0] if isinstance(key, tuple) else key
+            found.labels, found.class_names = self.labels[rows], self.class_names
+        return found
 
     def grid(self) -> Pixels:
         """All images on one sheet: uint8 [C, height, width]."""
@@ -104,13 +115,30 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
                 raise UserError(f"--out {path} is a folder with files in it; choose a new one")
             path.mkdir(parents=True, exist_ok=True)
         digits = len(str(len(self) - 1))
+        folders = _folder_names(self.class_names)
         for i, image in enumerate(np.asarray(self)):
-            folder = path if self.labels is None else path / _folder_name(self, int(self.labels[i]))
+            folder = path if self.labels is None else path / folders[int(self.labels[i])]
             write_bytes(folder / f"{i:0{max(digits, 5)}d}.png", png_bytes(to_picture(image)))
 
 
-def _folder_name(images: Images, label: int) -> str:
-    """The class's name where it can be a folder's, else its number: names come from outside."""
-    name = images.class_names[label]
-    plain = name not in (".", "..") and not any(c in '<>:"/\\|?*' or ord(c) < 32 for c in name)
-    return name if plain and name == name.strip(" .") and 0 < len(name) <= 100 else f"class-{label}"
+def _folder_names(names: Sequence[str]) -> list[str]:
+    """The classes' names where they can be folders', here and elsewhere, side by side; else their numbers.
+
+    Names come from outside: a folder of the user's, or the `run.json` of somebody else's run.
+    """
+
+    def plain(name: str) -> bool:
+        stem = name.partition(".")[0].upper()
+        return (
+            name.isprintable()
+            and not set(name) & set('<>:"/\\|?*')
+            and name == name.strip(" .")
+            and 0 < len(name.encode("utf-8", "surrogatepass")) <= 100
+            and not (stem in ("CON", "PRN", "AUX", "NUL") or re.fullmatch(r"(COM|LPT)[0-9]", stem))
+            and not re.fullmatch(r"class-[0-9]+", name.lower())
+        )
+
+    often = Counter(name.lower() for name in names)  # some file systems do not tell the cases apart
+    return [
+        name if plain(name) and often[name.lower()] == 1 else f"class-{i}" for i, name in enumerate(names)
+    ]

@@ -15,6 +15,7 @@ from torch import nn
 
 from ganvas.networks import ImageShape
 from ganvas.networks.layers import SameConv2d, SameConvTranspose2d, inference, mixes_samples, same_padding
+from ganvas.networks.spectral import plain_weight
 from ganvas.recipe import Recipe
 
 
@@ -48,7 +49,7 @@ def passes(recipe: Recipe, image_shape: ImageShape) -> tuple[Pass, Pass]:
     """The forward passes of the generator and of the discriminator."""
     with torch.device("meta"):
         generator = recipe.generator.build(image_shape, recipe.input_size, recipe.pixel_range)
-        discriminator = recipe.discriminator.build(image_shape, recipe.classes)
+        discriminator = recipe.discriminator.told(image_shape, recipe.classes)
         z, image = torch.empty(1, recipe.input_size), torch.empty(1, *image_shape)
     return _count(generator, z), _count(discriminator, image)
 
@@ -63,7 +64,7 @@ def step(recipe: Recipe, image_shape: ImageShape) -> int:
     g, d = passes(recipe, image_shape)
     n = recipe.batch_size
     with torch.device("meta"):
-        mixes = mixes_samples(recipe.discriminator.build(image_shape, recipe.classes))
+        mixes = mixes_samples(recipe.discriminator.told(image_shape, recipe.classes))
     rule = recipe.update.rule
     if rule == "simultaneous" and not mixes:
         # One pass through D for both: the fakes' gradient goes on into G.
@@ -86,7 +87,7 @@ def _count(network: nn.Module, example: torch.Tensor) -> Pass:
             found.append(multiply_adds)
 
     for layer in network.modules():
-        if not any(layer.children()):
+        if isinstance(layer, nn.Linear | SameConv2d | SameConvTranspose2d):
             layer.register_forward_hook(note)
     with inference(network):
         network(example)
@@ -95,7 +96,7 @@ def _count(network: nn.Module, example: torch.Tensor) -> Pass:
 
 def _layer(layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> int:
     if isinstance(layer, nn.Linear):
-        return layer.weight.numel()
+        return plain_weight(layer).numel()
     if not isinstance(layer, SameConv2d | SameConvTranspose2d):
         return 0
     large, small = (x, y) if isinstance(layer, SameConv2d) else (y, x)

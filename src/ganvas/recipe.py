@@ -264,6 +264,12 @@ class Recipe(Values):
             raise ValueError("alternating_mixed needs a batch_size of 2 or more")
         if self.classes == 1:
             raise ValueError("expected 2 classes or more, or 0 for none")
+        adaptive = self.augment is not None and self.augment.target is not None
+        if adaptive and self.objective in ("wasserstein", "relativistic"):
+            raise ValueError(
+                f"augment.target goes by the sign of D's logits, which {self.objective} leaves open; take "
+                f"another objective, or no target"
+            )
         if self.update.rule == "alternating_separate" and self.objective == "relativistic":
             raise ValueError(
                 "relativistic judges real and fake images side by side: alternating_separate cannot; "

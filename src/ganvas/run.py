@@ -14,6 +14,7 @@ from ganvas import memory, sampling
 from ganvas.errors import RunError, UserError, nearest
 from ganvas.gallery import Images
 from ganvas.images import Pixels, to_float
+from ganvas.networks.classes import Batch, judged
 from ganvas.networks.layers import inference
 from ganvas.randomness import Stream
 from ganvas.recipe import Recipe
@@ -117,6 +118,8 @@ class Run:
     def generator(self, *, step: Step = None, epoch: int | None = None, ema: bool = True) -> nn.Module:
         """The trained generator, in inference mode: z float32 [N, Z] -> images in the pixel range.
 
+        That of a conditional run is given the class behind z, [N, Z + K]: see `ganvas.sampling.draw_inputs`.
+
         Args:
             step: a checkpoint's step, "best" or "newest"; see `chosen_step`.
             epoch: a generator that the recipe saved by epoch, instead of a checkpoint's.
@@ -131,7 +134,10 @@ class Run:
         return self._network(name, step)
 
     def discriminator(self, *, step: Step = None) -> nn.Module:
-        """The trained discriminator, in inference mode: images in the pixel range -> logits [N]."""
+        """The trained discriminator, in inference mode: images in the pixel range -> logits [N].
+
+        That of a conditional run gives a logit for each class, [N, K].
+        """
         return self._network("discriminator", step)
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -231,14 +237,16 @@ class Run:
             discriminator for each. The untrained networks are drawn again from the seed.
         """
         shape, seed, recipe = self.record.data.image_shape, self.record.seed, self.recipe
-        z = sampling.draw_inputs(recipe, 1, seed, Stream.GRID).images
-        before = sampling.generate(new_generator(recipe, shape, seed), z, recipe.pixel_range)
-        after = sampling.generate(self.generator(), z, recipe.pixel_range)
+        inputs = sampling.draw_inputs(recipe, 1, seed, Stream.GRID)
+        before = sampling.generate(new_generator(recipe, shape, seed), inputs.images, recipe.pixel_range)
+        after = sampling.generate(self.generator(), inputs.images, recipe.pixel_range)
         fakes = np.concatenate([before, after])
-        untrained = new_discriminator(recipe, shape, seed)
-        with inference(untrained):
-            judged = _highest(untrained(to_float(torch.from_numpy(fakes), recipe.pixel_range)))
-        return Images.of(fakes), judged, self.critique(fakes)
+        told = None if inputs.labels is None else inputs.labels.repeat(2)
+        batch = Batch(to_float(torch.from_numpy(fakes), recipe.pixel_range), told)
+        untrained, trained = new_discriminator(recipe, shape, seed), self.discriminator()
+        with inference(untrained, trained):
+            logits = [judged(network, batch).tolist() for network in (untrained, trained)]
+        return Images.of(fakes), logits[0], logits[1]
 
     def __repr__(self) -> str:
         r = self.record
@@ -253,12 +261,15 @@ class Run:
                 f"--class {class_}: {self.path} was told no classes; train with --conditional for that"
             )
         names = self.record.data.class_names
+        numbered = not any(name.isdecimal() for name in names)  # else 1 could be a name and a number
         if str(class_) in names:
             number = names.index(str(class_))
-        elif str(class_).isdecimal() and int(class_) < len(names):
+        elif numbered and str(class_).isdecimal() and int(class_) < len(names):
             number = int(class_)
         else:
             raise UserError(f"--class {class_}: {nearest(str(class_), names)}")
+        if not self.record.data.class_counts[number]:
+            raise UserError(f"--class {class_}: there was no image of it to learn from")
         return torch.full((count,), number)
 
     def _note(self, note: str) -> None:
@@ -295,7 +306,7 @@ class Run:
     def _require_memory(self, count: int) -> None:
         """Refuse more images than fit: z, the pixels, and the file they become."""
         channels, height, width = self.record.data.image_shape
-        each = 3 * channels * height * width + 16 * self.recipe.latent.size
+        each = 3 * channels * height * width + 16 * self.recipe.latent.size + 16 * self.recipe.classes
         memory.require(count * each, f"{count:,} images", "ask for fewer, with another --seed each time")
 
 

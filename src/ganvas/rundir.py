@@ -21,9 +21,9 @@ import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, PositiveInt, ValidationError
+from pydantic import AfterValidator, Field, PositiveInt, ValidationError, model_validator
 
 from ganvas.errors import NewerFormatError, RunError
 from ganvas.files import write_json
@@ -80,11 +80,22 @@ class RunRecord(Values):
     ganvas: str
     machine: dict[str, str | int]
 
+    @model_validator(mode="after")
+    def _classes_agree(self) -> Self:
+        names, counts = self.data.class_names, self.data.class_counts
+        told = self.recipe.classes
+        if told and not (len(names) == len(counts) == told and min(counts) >= 0 and sum(counts) > 0):
+            raise ValueError(
+                f"{told} classes were told: expected as many class_names and class_counts, none below 0, "
+                f"got {len(names)} and {len(counts)}"
+            )
+        return self
+
     @property
     def class_shares(self) -> tuple[float, ...]:
         """How often each class comes in the data; () where the recipe tells no classes."""
         counts = self.data.class_counts if self.recipe.classes else ()
-        return tuple(count / max(sum(counts), 1) for count in counts)
+        return tuple(count / sum(counts) for count in counts)
 
     @property
     def steps(self) -> int:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 import ganvas
@@ -159,8 +158,44 @@ def test_what_cannot_be_built_is_refused(spec, settings, expected):
         recipes.find("modern").changed({player: {"kind": "residual", **settings}})
 
 
-def test_residual_discriminators_treat_samples_apart_and_generators_sides_grow():
-    g, d = players((1, 16, 16), NECK)
+def test_residual_discriminators_treat_samples_apart():
+    _, d = players((1, 16, 16), NECK)
     images = torch.randn(4, 1, 16, 16)
     torch.testing.assert_close(d(images)[:2], d(images[:2]))
-    assert not any(isinstance(m, nn.BatchNorm2d) for m in g.modules())
+
+
+def test_bottlenecks_of_a_recipe_that_says_nothing_of_weights_begin_at_0_and_other_rules_are_refused():
+    spec = ResidualGenerator(widths=(8,), block=NECK)
+    network = spec.build((1, 8, 8), 4, (-1, 1))
+    initialise(network, spec.weights, torch.Generator().manual_seed(0))
+    block = next(m for m in network if isinstance(m, Residual))
+    x = torch.randn(2, 8, 8, 8)
+    assert torch.equal(block(x), x)
+    with pytest.raises(RecipeError, match="use scaled_normal"):
+        recipes.find("modern").changed(
+            {"generator": {"kind": "residual", "widths": [8], "block": {"kind": "bottleneck"},
+                           "weights": {"rule": "glorot_uniform"}}}
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_first_weights_of_a_bottleneck_shrink_with_the_depth(count):
+    block = Block(kind="bottleneck", count=count)
+    network = ResidualGenerator(widths=(64, 64), block=block, slope=0.2).build((1, 8, 8), 4, (-1, 1))
+    initialise(network, Weights(rule="scaled_normal"), torch.Generator().manual_seed(0))
+    first = next(m for m in network if isinstance(m, Residual)).branch[0]
+    expected = (2 / (1 + 0.2**2)) ** 0.5 * (2 * count) ** -0.25 / 64**0.5
+    assert first.weight.std().item() == pytest.approx(expected, rel=0.05)
+
+
+def test_channels_change_on_the_smaller_map():
+    g, d = players((1, 16, 16), NECK)
+    order = [type(m) for m in g]
+    assert order.index(Resized) > next(i for i, m in enumerate(g) if isinstance(m, SameConv2d))
+    kinds = [type(m) for m in d]
+    assert kinds[kinds.index(Halved) + 1] is SameConv2d
+
+
+def test_attention_at_a_side_that_no_map_has_is_refused_with_those_that_are():
+    with pytest.raises(RecipeError, match="attention 16: no map has this side; there are 28, 14"):
+        ResidualDiscriminator(widths=(8, 16), attention=16).build((1, 28, 28))

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.networks import ConvolutionalDiscriminator, DenseDiscriminator, ResidualDiscriminator
+from ganvas import cost, operations, recipes
+from ganvas.devices import rounding
+from ganvas.networks import (
+    ConvolutionalDiscriminator,
+    DenseDiscriminator,
+    ResidualDiscriminator,
+    ResidualGenerator,
+)
 from ganvas.networks.attention import SelfAttention
 from ganvas.networks.initialise import initialise
 from ganvas.networks.layers import SameConv2d, frozen_statistics
@@ -116,3 +123,39 @@ def test_attention_knows_no_places():
     layer, x, order = SelfAttention(8), torch.randn(1, 8, 1, 6), torch.randperm(6)
     layer.gamma.data.fill_(1)
     torch.testing.assert_close(layer(x)[..., order], layer(x[..., order]))
+
+
+def test_a_normalised_network_is_counted_like_a_plain_one():
+    plain = recipes.find("tutorial-dcgan")
+    normed = plain.changed({"discriminator.spectral_norm": True})
+    assert operations.passes(normed, (1, 28, 28)) == operations.passes(plain, (1, 28, 28))
+    for a, b in zip(cost.layers(normed, (1, 28, 28)), cost.layers(plain, (1, 28, 28)), strict=True):
+        assert cost.total(a) == cost.total(b)
+
+
+def test_every_weight_of_a_network_is_counted_whoever_holds_it():
+    spec = ResidualGenerator(widths=(16, 8), block={"kind": "bottleneck"}, attention=8)
+    recipe = recipes.find("modern").changed({"generator": spec.model_dump()})
+    (layers, _) = cost.layers(recipe, (1, 8, 8))
+    network = spec.build((1, 8, 8), recipe.latent.size, (-1, 1))
+    assert cost.total(layers).weights == sum(p.numel() for p in network.parameters())
+
+
+def test_norms_are_of_fp32_at_any_precision():
+    layer = Linear(64, 64)
+    normalise(layer)
+    drawn(layer)
+    with rounding("bf16", torch.device("cpu")):
+        for _ in range(300):
+            weight = layer.weight
+    assert torch.linalg.svdvals(weight.detach())[0].item() == pytest.approx(1, abs=1e-4)
+    assert layer.parametrizations.weight[0].u.norm().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_attention_without_gradients_finds_the_same():
+    torch.manual_seed(0)
+    layer, x = SelfAttention(16), torch.randn(2, 16, 6, 6)
+    layer.gamma.data.fill_(1)
+    with torch.no_grad():
+        plain = layer(x)
+    torch.testing.assert_close(plain, layer(x), rtol=1e-4, atol=1e-5)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from small import CPU, SHAPE, random_of, real_images, recipe_of, state_of
 
+from ganvas.devices import rounding
 from ganvas.errors import RecipeError
 from ganvas.networks.classes import Batch
 from ganvas.recipe import Augment
@@ -117,10 +118,16 @@ def test_the_discriminator_never_sees_an_image_as_it_is(rule):
 ADA = {"geometry": True, "target": 0.6}
 
 
-def test_at_probability_0_nothing_changes_and_at_1_colours_change_as_without_one():
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_at_probability_0_nothing_changes(precision):
     x = pictures()
-    nothing = augmented(x, Augment(**ADA), drawn(), probability=torch.tensor(0.0))
+    with rounding(precision, CPU):
+        nothing = augmented(x, Augment(**ADA), drawn(), probability=torch.tensor(0.0))
     torch.testing.assert_close(nothing, x, rtol=0, atol=1e-5)
+
+
+def test_at_probability_1_colours_change_as_without_one():
+    x = pictures()
     colour = Augment(**NONE | {"colour": 1})
     assert torch.equal(
         augmented(x, colour, fixed(0.75), probability=torch.tensor(1.0)), augmented(x, colour, fixed(0.75))
@@ -169,6 +176,31 @@ def test_a_turn_of_a_wide_image_keeps_its_pixels_square():
     middle = (..., slice(11, 29))  # towards the corners it is mirrored in
     assert disc[middle].sum() == disc.sum()
     assert (found - disc)[middle].abs().mean() < 0.05  # an ellipse would differ by 0.2
+    assert (found - disc).abs().mean() > 0.01  # and it was turned: the corners show it
+
+
+@pytest.mark.parametrize("turn", ["before", "after"])
+def test_turns_before_and_after_stretching_are_turns(turn):
+    bar = torch.zeros(1, 1, 17, 17)
+    bar[..., 8, 2:15] = 1
+    found = turned(bar, affine(turn, {f"angle_{turn}": 0.75}), torch.tensor(0.5))  # a quarter
+    torch.testing.assert_close(found, bar.transpose(2, 3), rtol=0, atol=1e-3)
+
+
+def test_stretching_widens_one_way_and_narrows_the_other():
+    disc = torch.zeros(1, 1, 32, 32)
+    disc[..., 12:20, 12:20] = 1
+    found = turned(disc, affine("stretch", {"stretched": 0.01}), torch.tensor(0.5))[0, 0] > 0.5
+    across, down = found.any(0).sum(), found.any(1).sum()
+    assert across > 8 > down or down > 8 > across
+
+
+def test_shifts_move_by_an_eighth_of_the_side_as_a_rule():
+    x = torch.zeros(1, 1, 64, 64)
+    x[..., 30:34, 30:34] = 1
+    one_deviation = 0.8413  # of N(0, 1), as a share
+    found = turned(x, affine("moved", {"right": one_deviation, "down": 0.5}), torch.tensor(0.5))
+    torch.testing.assert_close(found[0, 0].roll(8, 1), x[0, 0], rtol=0, atol=0.02)
 
 
 def test_scaling_enlarges_or_shrinks_about_the_middle():
@@ -221,3 +253,9 @@ def test_gradients_pass_through_turned_images():
         lambda x: augmented(x, how, lambda *s: drawn()(*s).double(), probability=torch.tensor(0.8)), x,
         eps=1e-5, atol=1e-3,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("objective", ["wasserstein", "relativistic"])
+def test_a_target_for_the_sign_of_logits_that_have_none_is_refused(objective):
+    with pytest.raises(RecipeError, match="leaves open"):
+        recipe_of("mlp", augment={"target": 0.6}, objective=objective)

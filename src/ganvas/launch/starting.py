@@ -11,10 +11,11 @@ import numpy as np
 
 from ganvas import devices, memory, recipes, session
 from ganvas.data import NAMES, ImageSet, load
-from ganvas.errors import RunError, UserError
+from ganvas.errors import RunError, UserError, printable
 from ganvas.files import storage_errors
 from ganvas.launch.common import batches_of, checked_seed, made, measured, settings_of
 from ganvas.lock import only_one
+from ganvas.networks.classes import require_logits
 from ganvas.recipe import Recipe, steps_in
 from ganvas.recipes import modern
 from ganvas.run import Run
@@ -97,7 +98,7 @@ def train(
     _check_free(directory, overwrite=overwrite)
     images = _load(chosen, data, size, fit, memory_share)
     if conditional:
-        changed["classes"] = _classes(images)
+        changed["classes"] = _classes(images, changed.get("classes"))
         chosen = chosen.changed({"classes": changed["classes"]})
     reason: tuple[str, ...] = ()
     if recipe is None:
@@ -107,6 +108,7 @@ def train(
     update = updates.find(chosen, steps_in(chosen.length, batches.steps_per_epoch))
     with devices.memory_errors():
         state = new_state(chosen, images.image_shape, seed, place)
+        require_logits(state.discriminator, images.image_shape, chosen.classes)
     record = RunRecord(
         recipe=chosen,
         seed=seed,
@@ -194,10 +196,16 @@ def _hint(recipe: Recipe, images: ImageSet) -> Iterator[str]:
         )
 
 
-def _classes(images: ImageSet) -> int:
+def _classes(images: ImageSet, asked: object) -> int:
     """How many classes both players are to be told."""
-    if images.num_classes < 2:
-        found = "has no labels" if images.labels is None else f"has one class only, {images.class_names[0]}"
+    if asked not in (None, 0, images.num_classes):
+        raise UserError(
+            f"--conditional counts the classes of {images.name}, {images.num_classes}: leave out "
+            f"classes={asked}"
+        )
+    there = sum(count > 0 for count in _class_counts(images))
+    if there < 2:
+        found = "has no labels" if images.labels is None else "has images of one class only"
         raise UserError(
             f"--conditional: {images.name} {found}; expected 2 classes or more, as a folder has them where "
             f"each class is a folder in it"
@@ -215,6 +223,11 @@ def _notes(recipe: Recipe, images: ImageSet) -> Iterator[str]:
     """What the user should know before training starts; stored with the run."""
     if images.note:
         yield images.note
+    empty = [i for i, count in enumerate(_class_counts(images)) if not count]
+    if recipe.classes and empty:
+        named = ", ".join(printable(images.class_names[i]) for i in empty[:10])
+        more = f" and {len(empty) - 10} more" if len(empty) > 10 else ""
+        yield f"no image is of {'class' if len(empty) == 1 else 'classes'} {named}{more}: not to be learned"
     _, height, width = images.image_shape
     drawn = recipe.image_size
     if drawn is not None and (height, width) != (drawn, drawn):

@@ -1,7 +1,8 @@
 """Self-attention over the places of a map.
 
 Source: Zhang et al. 2019, arXiv 1805.08318 (SAGAN), equations 1 to 3: queries and keys of an eighth of the
-channels, values of a half, and a share `gamma` of what is found, which begins at 0.
+channels, values of a half (as in its authors' code; an eighth in the text), and a share `gamma` of what is
+found, which begins at 0.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = (_rows(layer(x)) for layer in (self.query, self.key, self.value))
-        found = F.softmax(query @ key.transpose(1, 2), dim=-1) @ value  # unscaled, as in the paper
+        if torch.is_grad_enabled():  # penalties derive it twice
+            found = F.softmax(query @ key.transpose(1, 2), dim=-1) @ value  # unscaled, as in the paper
+        else:  # never all places by all places in memory
+            found = F.scaled_dot_product_attention(query, key, value, scale=1.0)
         side = x.shape[2], x.shape[3]
         attended: Tensor = self.out(found.transpose(1, 2).unflatten(2, side))
         return x + self.gamma * attended

@@ -8,6 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganvas.errors import RecipeError
+from ganvas.networks.layers import inference
+from ganvas.networks.spec import ImageShape
+
 
 class Batch(NamedTuple):
     """Images float32 [n, C, H, W] in the pixel range; labels int64 [n], None where none are told."""
@@ -23,6 +27,24 @@ class Batch(NamedTuple):
 def judged(d: nn.Module, batch: Batch) -> Tensor:
     """D's logits [n]: of each image as one of its class."""
     return of_class(d(batch.images), batch.labels)
+
+
+def require_logits(d: nn.Module, image_shape: ImageShape, classes: int) -> None:
+    """Refuse a discriminator, a user's own perhaps, that has not one logit for each class.
+
+    Raises:
+        RecipeError: what came instead.
+    """
+    if not classes:
+        return
+    weight = next(d.parameters())
+    with inference(d):
+        found = tuple(d(torch.zeros(2, *image_shape, device=weight.device)).shape)
+    if found != (2, classes):
+        raise RecipeError(
+            f"classes {classes}: expected the discriminator's logits for 2 images to be of shape "
+            f"{(2, classes)}, got {found}; give a logit for each class"
+        )
 
 
 def of_class(logits: Tensor, labels: Tensor | None) -> Tensor:

@@ -7,7 +7,7 @@ Keras's order without a copy.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganvas.networks import frequency, thin
-from ganvas.networks.products import Linear, rounded, whole
+from ganvas.networks.products import Linear, unrounded, whole
 from ganvas.networks.spectral import SpectralNorm
 
 
@@ -261,7 +261,7 @@ class Logit(Linear):
         self.classes = classes
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False) if _rounds(x) else nullcontext():
+        with unrounded(x):
             logits = super().forward(whole(x))
             return logits if self.classes else logits.squeeze(1)
 
@@ -278,8 +278,3 @@ class Sigmoid(nn.Sigmoid):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(whole(x))
-
-
-def _rounds(x: Tensor) -> bool:
-    """Whether products are rounded here; asked first, since not every device knows of it."""
-    return x.dtype != torch.float32 or rounded(x)

@@ -8,6 +8,7 @@ in bf16, PyTorch's choice is right.
 from __future__ import annotations
 
 import functools
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -113,6 +114,11 @@ def rounded(x: Tensor) -> bool:
     """Whether products of x are made in fewer bits here."""
     kind = x.device.type
     return kind in ("cpu", "cuda") and torch.is_autocast_enabled(kind)
+
+
+def unrounded(x: Tensor) -> AbstractContextManager[object]:
+    """Within, products of x are made in fp32 at any precision."""
+    return torch.autocast(x.device.type, enabled=False) if rounded(x) else nullcontext()
 
 
 def _prefers_onednn(x: Tensor) -> bool:

@@ -1,7 +1,7 @@
 """Specs of residual networks: maps that double (or halve) their sides stage by stage, blocks with shortcuts.
 
 Two kinds of blocks. `basic`: two 3x3 convolutions, as the ResNet of spectral normalisation's paper (Miyato
-et al. 2018, arXiv 1802.05957, table 3, after Gulrajani et al. 2017). `bottleneck`: 1x1, grouped 3x3, 1x1,
+et al. 2018, arXiv 1802.05957, table 4, after Gulrajani et al. 2017). `bottleneck`: 1x1, grouped 3x3, 1x1,
 without any norm, its last layer beginning at 0, bilinear resampling between stages, a learned map as G's
 first layer (Huang et al. 2024, arXiv 2501.05441, section 3: R3GAN). Any image size works, as in the
 convolutional family.
@@ -42,9 +42,11 @@ class Block(Values):
     groups: int = Field(1, ge=1, le=1024)
 
 
-def _check(widths: Widths, block: Block) -> None:
+def _check(widths: Widths, block: Block, weights: Weights) -> None:
     if not widths:
         raise ValueError("widths: expected the channels of at least one stage")
+    if block.kind == "bottleneck" and weights.rule != "scaled_normal":
+        raise ValueError(f"bottleneck blocks begin at 0, which {weights.rule} does not: use scaled_normal")
     for width in widths:
         if block.kind == "bottleneck" and width * block.expansion % block.groups:
             raise ValueError(
@@ -59,7 +61,7 @@ class ResidualGenerator(GeneratorSpec):
     """
 
     kind: Literal["residual"] = "residual"
-    weights: Weights = Weights()
+    weights: Weights = Weights(rule="scaled_normal")
     widths: Widths
     block: Block = Block()
     slope: Slope = 0.0
@@ -68,7 +70,7 @@ class ResidualGenerator(GeneratorSpec):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        _check(self.widths, self.block)
+        _check(self.widths, self.block, self.weights)
         if self.block.kind == "bottleneck" and self.batch_norm is not None:
             raise ValueError("bottleneck blocks have no batch norm: set batch_norm to null")
         return self
@@ -87,7 +89,7 @@ class ResidualDiscriminator(DiscriminatorSpec):
     """
 
     kind: Literal["residual"] = "residual"
-    weights: Weights = Weights()
+    weights: Weights = Weights(rule="scaled_normal")
     widths: Widths
     block: Block = Block()
     slope: Slope = 0.2
@@ -96,7 +98,7 @@ class ResidualDiscriminator(DiscriminatorSpec):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        _check(self.widths, self.block)
+        _check(self.widths, self.block, self.weights)
         if self.block.kind == "bottleneck" and self.spectral_norm:
             raise ValueError(
                 "bottleneck blocks begin at 0, which has no norm: spectral_norm is for basic ones"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganvas.errors import RecipeError
 from ganvas.networks.attention import SelfAttention
 from ganvas.networks.layers import Logit, SameConv2d, ToMap, strided_sides
 from ganvas.networks.modules import activation, norm, to_pixels
@@ -93,11 +94,8 @@ def residual_generator(
 ) -> nn.Sequential:
     """Build `spec` for images of `image_shape`."""
     channels, height, width = image_shape
-    plain, before, sides = (
-        spec.block.kind == "basic",
-        spec.widths[0],
-        _sides(height, width, spec.widths)[::-1],
-    )
+    plain, before = spec.block.kind == "basic", spec.widths[0]
+    sides = _sides(height, width, spec.widths, spec.attention)[::-1]
     layers: list[nn.Module] = [Basis(latent_size, before, sides[0])]
     if plain:
         layers = [Linear(latent_size, before * math.prod(sides[0])), ToMap(before, *sides[0])]
@@ -118,7 +116,8 @@ def residual_discriminator(
 ) -> nn.Sequential:
     """Build `spec` for images of `image_shape`."""
     channels, height, width = image_shape
-    plain, before, sides = spec.block.kind == "basic", spec.widths[0], _sides(height, width, spec.widths)
+    plain, before = spec.block.kind == "basic", spec.widths[0]
+    sides = _sides(height, width, spec.widths, spec.attention)
     layers: list[nn.Module] = [SameConv2d(channels, before, 3 if plain else 1, 1)]
     for i, (outputs, now) in enumerate(zip(spec.widths, sides, strict=True)):
         resize = [Halved()] if i else []
@@ -133,10 +132,18 @@ def residual_discriminator(
     return network
 
 
-def _sides(height: int, width: int, widths: Sequence[int]) -> list[Sides]:
-    """Of the maps on the way down, one a stage."""
+def _sides(height: int, width: int, widths: Sequence[int], attention: int | None) -> list[Sides]:
+    """Of the maps on the way down, one a stage.
+
+    Raises:
+        RecipeError: attention is wanted at a side that none of them has.
+    """
     strides = [2] * (len(widths) - 1)
-    return list(zip(strided_sides(height, strides), strided_sides(width, strides), strict=True))
+    sides = list(zip(strided_sides(height, strides), strided_sides(width, strides), strict=True))
+    if attention is not None and not any(attention in pair for pair in sides):
+        known = ", ".join(str(side) for side in dict.fromkeys(sum(sides, ())))
+        raise RecipeError(f"attention {attention}: no map has this side; there are {known}")
+    return sides
 
 
 def _stage(
@@ -154,7 +161,7 @@ def _stage(
     narrow = [] if inputs == outputs else [SameConv2d(inputs, outputs, 1, 1, bias=False)]
     if block.kind == "bottleneck":
         depth = block.count * stages
-        change = [*narrow, *resize] if down else [*resize, *narrow]
+        change = [*resize, *narrow] if down else [*narrow, *resize]  # channels on the smaller map
         return [*change, *(_bottleneck(block, outputs, slope, depth) for _ in range(block.count))]
     first = _basic(inputs, outputs, slope, batch_norm, resize, narrow, down=down)
     rest = [_basic(outputs, outputs, slope, batch_norm, [], []) for _ in range(block.count - 1)]

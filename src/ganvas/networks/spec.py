@@ -9,6 +9,7 @@ A network of one's own is a subclass with a `kind` of its own: defining the clas
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -21,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from ganvas.errors import nearest
+from ganvas.errors import RecipeError, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -124,3 +125,18 @@ class DiscriminatorSpec(NetworkSpec):
     def build(self, image_shape: ImageShape, classes: int = 0) -> nn.Module:
         """Return the network for images of `image_shape` of so many classes; 0 where none are told."""
         raise NotImplementedError
+
+    def told(self, image_shape: ImageShape, classes: int) -> nn.Module:
+        """`build` with classes, where there are any: a network of one's own need not know of them.
+
+        Raises:
+            RecipeError: there are, and it does not.
+        """
+        if not classes:
+            return self.build(image_shape)
+        if "classes" not in inspect.signature(self.build).parameters:
+            raise RecipeError(
+                f"classes {classes}: the discriminator {self.kind!r} has a build() that takes no classes; "
+                f"let it take them, and give a logit for each"
+            )
+        return self.build(image_shape, classes)

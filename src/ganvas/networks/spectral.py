@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
+from ganvas.networks.products import unrounded
+
 _LAYERS = nn.Linear | nn.Conv2d
 
 
@@ -36,13 +38,14 @@ class SpectralNorm(nn.Module, Drawn):
         self.u.copy_(F.normalize(torch.randn(self.u.shape, generator=source), dim=0))
 
     def forward(self, weight: Tensor) -> Tensor:
-        matrix = weight.flatten(1)
-        with torch.no_grad():
-            v = F.normalize(matrix.t() @ self.u, dim=0)
-            u = F.normalize(matrix @ v, dim=0)
-            if self.training and self.tracks:
-                self.u.copy_(u)
-        return weight / (u @ (matrix @ v))
+        with unrounded(weight):  # a norm is a statistic
+            matrix = weight.flatten(1)
+            with torch.no_grad():
+                v = F.normalize(matrix.t() @ self.u, dim=0)
+                u = F.normalize(matrix @ v, dim=0)
+                if self.training and self.tracks:
+                    self.u.copy_(u)
+            return weight / (u @ (matrix @ v))
 
 
 def normalise(network: nn.Module) -> None:
@@ -52,6 +55,14 @@ def normalise(network: nn.Module) -> None:
             norm = SpectralNorm(layer.weight.shape[0]).to(layer.weight.device)
             # Unsafe means unchecked: the check would run the iteration on weights that mean nothing yet.
             parametrize.register_parametrization(layer, "weight", norm, unsafe=True)
+
+
+def own_weights(layer: nn.Module) -> list[Tensor]:
+    """What a layer itself learns, without the layers in it; normalised weights as they are learned."""
+    own: list[Tensor] = list(layer.parameters(recurse=False))
+    if parametrize.is_parametrized(layer):
+        own += layer.parametrizations.parameters()  # type: ignore[union-attr]
+    return own
 
 
 def plain_weight(layer: nn.Module) -> Tensor:

@@ -42,7 +42,16 @@ def steps_between(recipe: Recipe, image_shape: ImageShape, steps_per_epoch: int,
     scores = recipe.scores or recipe_module.Scores()
     if scores.every is not None:
         return recipe_module.steps_in(scores.every, steps_per_epoch)
-    score = scores.images * (operations.sample(recipe, image_shape) + LOOKED_AT) / RATES["fp32"]
+    try:
+        return _reckoned(recipe, image_shape, steps_per_epoch, precision, scores.images)
+    except RuntimeError:  # a network of the user's own that cannot be walked through without numbers
+        return steps_per_epoch
+
+
+def _reckoned(
+    recipe: Recipe, image_shape: ImageShape, steps_per_epoch: int, precision: str, images: int
+) -> int:
+    score = images * (operations.sample(recipe, image_shape) + LOOKED_AT) / RATES["fp32"]
     step = operations.step(recipe, image_shape) / RATES[precision] + STEP_SECONDS
     return math.ceil(score / (SHARE * step * steps_per_epoch)) * steps_per_epoch
 

@@ -27,7 +27,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("modes", "Modes", "higher", "how many of the classes the generator draws at all"),
     Metric("modes_kl", "Unevenness of modes", "lower", "whether it draws each class as often as it really "
            "comes; 0 is exactly as often"),
-    Metric("cas", "Classifier", "higher", "the share of unseen real images that a classifier tells right "
+    Metric("cas", "Classifier", "higher", "the share of other real images that a classifier tells right "
            "which has learned from generated ones alone"),
     Metric("vendi", "Vendi score", "higher", "how many truly different images there are among the samples"),
     Metric("authenticity", "Authenticity", "higher", "the share of generated images that are more than a "

@@ -26,8 +26,9 @@ def class_accuracy(images: Pixels, labels: Labels, reference: Reference) -> tupl
         reference: the real images: its unseen ones are those to be told.
 
     Returns:
-        The accuracy with its standard error over the images told, and the floor; None where the real images
-        have no labels, or the unseen ones other classes.
+        The accuracy with its standard error over the images told, and the floor, both of as many images as
+        there are of the scarcer kind; None where the real images have no labels, or the unseen ones other
+        classes. Without a test split the images told are a half of the set, which the generator has seen.
     """
     real, unseen = reference.images, reference.unseen_images
     if unseen is None:  # no test split: the halves that the floors are taken on
@@ -35,6 +36,8 @@ def class_accuracy(images: Pixels, labels: Labels, reference: Reference) -> tupl
         real, unseen = _part(real, order[::2]), _part(real, order[1::2])
     if real.labels is None or unseen.labels is None or real.class_names != unseen.class_names:
         return None
+
+    count = min(len(images), len(real))  # of either kind as many: more of one would teach more
 
     def accuracy(shown: Pixels, kinds: Labels) -> float:
         assert unseen.labels is not None
@@ -49,12 +52,12 @@ def class_accuracy(images: Pixels, labels: Labels, reference: Reference) -> tupl
 
     def floor() -> dict[str, torch.Tensor]:
         assert real.labels is not None
-        rows = np.sort(np.random.default_rng(0).permutation(len(real))[: len(images)])
+        rows = np.sort(np.random.default_rng(0).permutation(len(real))[:count])
         return {"accuracy": torch.tensor(accuracy(real.images[rows], real.labels[rows]), dtype=torch.float64)}
 
-    found = accuracy(images, labels)
+    found = accuracy(images[:count], labels[:count])
     spread = math.sqrt(found * (1 - found) / len(unseen))
-    name = reference.key(f"class-accuracy-{reference.unseen_name}-{len(images)}-{EPOCHS}")
+    name = reference.key(f"class-accuracy-{reference.unseen_name}-{count}-{EPOCHS}")
     return Estimate(found, spread), float(kept(name, floor)["accuracy"])
 
 

@@ -1,6 +1,6 @@
 """How often images are changed: as often as D shows that it learns its real images by heart.
 
-Source: Karras et al. 2020, arXiv 2006.06676 (ADA), section 3.1: the mean sign of D's logits of real images,
+Source: Karras et al. 2020, arXiv 2006.06676 (ADA), section 3: the mean sign of D's logits of real images,
 taken over four batches, against a target; the probability moves by a fixed step, from 0 to 1 in 500,000
 images at the quickest.
 """

@@ -13,13 +13,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ganvas.networks.products import unrounded
+
 SCALE = 0.2 * math.log(2)  # deviation of the scale's logarithm
 SHIFT = 0.125  # deviation of a shift, of the side
 
 
 def turned(images: Tensor, uniform: Callable[..., Tensor], probability: Tensor) -> Tensor:
     """Images [N, C, H, W], each by an affine map of its own, each of whose parts has this probability."""
-    matrix = _matrix(len(images), uniform, probability)
+    with unrounded(images):  # rounded places would shift pixels
+        return _sampled(images, _matrix(len(images), uniform, probability))
+
+
+def _sampled(images: Tensor, matrix: Tensor) -> Tensor:
+    """Where each pixel of the new images lies in the old ones."""
     height, width = images.shape[2:]
     aspect = torch.tensor([width / height, 1.0], device=images.device)
     # Turns are made among pixels: in the grid's own measure both sides are 2 long.

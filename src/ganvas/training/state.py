@@ -52,7 +52,7 @@ def build_generator(recipe: Recipe, image_shape: ImageShape) -> nn.Module:
 
 def build_discriminator(recipe: Recipe, image_shape: ImageShape) -> nn.Module:
     """The discriminator's modules, as `build_generator`."""
-    return _build(lambda: recipe.discriminator.build(image_shape, recipe.classes), "the discriminator")
+    return _build(lambda: recipe.discriminator.told(image_shape, recipe.classes), "the discriminator")
 
 
 def _build(build: Callable[[], nn.Module], what: str) -> nn.Module:
