@@ -2,10 +2,11 @@
 
     GANVAS_DATA=... python benchmarks/speedrun.py [--budget 1m] [--seeds 3] [--baseline EPOCHS]
 
-Trains the record with several seeds, then `tutorial-dcgan` for so many of its 50 epochs (0 leaves it out),
-and prints when each came to which FID: on 2,000 images while training, on 10,000 at the end. Seconds are of
-training: pictures, scores and checkpoints on the way are in them, loading and the last score are not. Runs
-that are there and complete are not trained again.
+Trains the record with several seeds, then `tutorial-dcgan` in bf16 for so many of its 50 epochs (0 leaves
+it out), and prints when each first came to which FID of 2,000 images, and the records' FID of 10,000 images
+at the end. Times are of training alone: steps times the median time of a step, because both runs are scored
+far more often than one would. Runs that are there and complete are not trained again; `--keras-epoch SECONDS`
+adds what Keras would take for the baseline's epochs.
 """
 
 from __future__ import annotations
@@ -14,10 +15,19 @@ import argparse
 import json
 import statistics
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ganvas import launch
 from ganvas.run import Run
+from ganvas.scores.history import scored
+
+
+class Mark(NamedTuple):
+    """A score on the way."""
+
+    seconds: float
+    images: int
+    fid: float
 
 
 def trained(path: Path, **how: Any) -> Run:
@@ -28,20 +38,54 @@ def trained(path: Path, **how: Any) -> Run:
     return launch.train(out=path, quiet=True, **how)
 
 
-def seconds_and_scores(run: Run) -> list[tuple[float, int, float]]:
-    """(seconds of training, images seen, FID) of each score while training."""
-    found, seconds, images = [], 0.0, 0
-    for line in run.metrics():
-        seconds, images = line.get("seconds", seconds), line.get("images_seen", images)
-        if "score" in line:
-            found.append((seconds, images, line["score"]["fid"]))
-    return found
+def marks(run: Run) -> list[Mark]:
+    """The scores while training, oldest first."""
+    lines = run.metrics()
+    batch = run.recipe.batch_size
+    step_seconds = batch / statistics.median(
+        line["images_per_second"] for line in lines if "images_per_second" in line
+    )
+    return [Mark(s.step * step_seconds, s.step * batch, s.fid) for s in scored(lines)]
 
 
-def final(run: Run) -> dict[str, Any]:
-    """The best checkpoint's scores on 10,000 images."""
-    values: dict[str, Any] = json.loads(run.directory.evaluation.read_text())
-    return values
+def first_below(run: list[Mark], fid: float) -> Mark | None:
+    """When it first had so low a score."""
+    return next((mark for mark in run if mark.fid <= fid), None)
+
+
+def final(run: Run) -> float:
+    """The best checkpoint's FID of 10,000 images."""
+    values: dict[str, float] = json.loads(run.directory.evaluation.read_text())
+    return values["fid"]
+
+
+def curve(run: list[Mark]) -> str:
+    """Scores in the order in which they came."""
+    return ", ".join(f"{mark.fid:.3g} ({mark.seconds:.0f} s)" for mark in run)
+
+
+def compared(runs: list[list[Mark]], classic: list[Mark], keras_epoch: float | None, epoch: float) -> None:
+    """Print the times to the classic recipe's best score, to half of it and to a quarter."""
+    least = min(classic, key=lambda mark: mark.fid)
+    head = " | Keras, its epochs | ratio" if keras_epoch else ""
+    print(f"\n| FID | modern, each seed | tutorial-dcgan | ratio{head} |")
+    print(f"|---|---|---|---|{'---|---|' if keras_epoch else ''}")
+    for share in (4, 2, 1, 0.5, 0.25):
+        reached = [first_below(run, share * least.fid) for run in runs]
+        there = [mark.seconds for mark in reached if mark is not None]
+        each = ", ".join("not" if mark is None else f"{mark.seconds:.0f} s" for mark in reached)
+        mark = first_below(classic, share * least.fid)
+        slowest = max(there) if len(there) == len(runs) else None
+        spent = classic[-1] if mark is None else mark
+        more = "at least " if mark is None else ""
+        cells = [f"{share * least.fid:.1f}", each]
+        cells += ["never" if mark is None else f"{mark.seconds:.0f} s"]
+        cells += [f"{more}{spent.seconds / slowest:.0f}" if slowest else ""]
+        if keras_epoch:
+            seconds = spent.images / epoch * keras_epoch
+            cells += [f"{more}{seconds:.0f} s", f"{more}{seconds / slowest:.0f}" if slowest else ""]
+        print("| " + " | ".join(cells) + " |")
+    print("\nratio: of the slowest seed")
 
 
 def main() -> None:
@@ -51,36 +95,34 @@ def main() -> None:
     parser.add_argument("--budget", default="1m")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--baseline", type=int, default=50, metavar="EPOCHS")
+    parser.add_argument("--every", default="400 steps", help="between two scores of the record")
+    parser.add_argument(
+        "--keras-epoch", type=float, metavar="SECONDS", help="of Keras's epoch, on this machine"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/speedrun"))
     a = parser.parse_args()
-    fids, times = [], []
-    print("| run | seconds | images | FID |\n|---|---|---|---|")
+    fids, runs = [], []
     for seed in range(a.seeds):
-        run = trained(a.out / f"modern-{a.budget}-{seed}", data=a.data, budget=a.budget, seed=seed)
-        at_end = seconds_and_scores(run)[-1]
-        times.append(at_end[0])
-        fids.append(final(run)["fid"])
+        settings = {"scores.every": a.every}
+        out = a.out / f"modern-{a.budget}-{seed}"
+        run = trained(out, data=a.data, budget=a.budget, seed=seed, settings=settings)
+        runs.append(marks(run))
+        fids.append(final(run))
+        at_end = runs[-1][-1]
         print(
-            f"| modern, {a.budget}, seed {seed} | {at_end[0]:.0f} | {at_end[1]:,} | {fids[-1]:.2f} |",
+            f"modern, {a.budget}, seed {seed}: FID {fids[-1]:.2f} after {at_end.seconds:.0f} s and "
+            f"{at_end.images:,} images; on the way {curve(runs[-1])}",
             flush=True,
         )
     spread = f" ± {statistics.stdev(fids):.2f}" if len(fids) > 1 else ""
-    print(f"| modern, {a.budget} | {statistics.mean(times):.0f} | | {statistics.mean(fids):.2f}{spread} |")
+    print(f"modern, {a.budget}: FID {statistics.mean(fids):.2f}{spread}, 10,000 images", flush=True)
     if a.baseline:
         settings = {"precision": "auto", "scores.every": "1 epoch"}
-        run = trained(
-            a.out / "tutorial-dcgan",
-            recipe="tutorial-dcgan",
-            data=a.data,
-            epochs=a.baseline,
-            settings=settings,
-        )
-        best = float("inf")
-        for seconds, images, fid in seconds_and_scores(run):
-            mark = " (best so far)" if fid < best else ""
-            best = min(best, fid)
-            print(f"| tutorial-dcgan | {seconds:.0f} | {images:,} | {fid:.2f}{mark} |")
-        print(f"| tutorial-dcgan, its best | | | {final(run)['fid']:.2f} |")
+        out = a.out / "tutorial-dcgan"
+        run = trained(out, recipe="tutorial-dcgan", data=a.data, epochs=a.baseline, settings=settings)
+        classic = marks(run)
+        print(f"tutorial-dcgan: FID {final(run):.2f} at its best; each epoch {curve(classic)}")
+        compared(runs, classic, a.keras_epoch, run.record.data.images)
 
 
 if __name__ == "__main__":
