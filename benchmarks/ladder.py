@@ -2,9 +2,10 @@
 
     GANVAS_DATA=... python benchmarks/ladder.py [--data mnist] [--steps 2000] [--seeds 3] [--rows NAME ...]
 
-The base is the recipe that `ganvas train` draws for a minute, stopped after `--steps` steps (its rates and
-average follow the length). Each row changes what its name says. Scored is the end of each run, 10,000
-images, as mean ± deviation over the seeds. Runs that are there and complete are not trained again.
+The base is the recipe that `ganvas train` draws for a minute, told no clusters, stopped after `--steps`
+steps (its rates and average follow the length). Each row changes what its name says. Scored is the end of
+each run, 10,000 images, as mean ± deviation over the seeds. Runs that are there and complete are not trained
+again.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "level rates": {"schedule": None},
     "one rate for both, 1e-3": {"generator_optimizer.learning_rate": 1e-3},
     "DiffAugment": {"augment": {}},
+    "told 100 clusters of the pixels": {"classes": 100, "classes_from": "clusters"},
+    "told the labels": {"classes": 10},
 }
 
 
@@ -49,7 +52,7 @@ def evaluated(name: str, seed: int, a: argparse.Namespace) -> dict[str, Any]:
     folder = "".join(c if c.isalnum() else "-" for c in name)
     path = a.out / f"{Path(a.data).stem}-{a.steps}-steps" / f"{folder}-{seed}"
     if not (path / "run.json").exists():
-        settings = {"scores": None, "guard": "off", **ROWS[name]}
+        settings = {"scores": None, "guard": "off", "classes": 0, **ROWS[name]}
         launch.train(
             data=a.data, budget="1m", steps=a.steps, seed=seed, out=path, settings=settings, quiet=True
         )

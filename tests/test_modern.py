@@ -131,7 +131,9 @@ def test_a_length_and_a_batch_that_are_asked_for_decide_the_rest_and_are_told():
     assert (recipe.length, recipe.batch_size, recipe.augment) == ("6 steps", 10, None)
     assert recipe.ema == 0.9
     assert recipe.checkpoint_every == "1 steps"
-    assert why.endswith("convolutions of 48 and 96 channels, 6 steps, each seen 0 times")
+    assert why.endswith(
+        "convolutions of 48 and 96 channels, 6 steps, each seen 0 times, 10 clusters of their pixels told"
+    )
     recipe, why = modern.drawn((1, 28, 28), 1000, "5m", {"length": "200 epochs", "augment.cutout": 0.2})
     assert recipe.augment.cutout == 0.2
     assert "200 epochs, each seen 198 times, changed by DiffAugment" in why

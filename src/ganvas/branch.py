@@ -24,7 +24,7 @@ from ganvas.rundir import Branch, RunDirectory
 from ganvas.training import checkpoint
 
 _FIXED = ("split", "data", "image_size", "sampling")  # what the run is trained on stays as it is
-_NETWORKS = ("generator", "discriminator", "latent", "classes", "pixel_range")
+_NETWORKS = ("generator", "discriminator", "latent", "classes", "classes_from", "pixel_range")
 
 
 def new_branch(
@@ -128,6 +128,8 @@ def _copy_history(parent: RunDirectory, branch: RunDirectory, step: int) -> None
     for file in parent.sample_files():
         if int(file.stem) <= step:
             write_bytes(branch.samples / file.name, file.read_bytes())
+    if parent.clusters.exists():
+        write_bytes(branch.clusters, parent.clusters.read_bytes())
     if parent.metrics.exists():
         shutil.copyfile(parent.metrics, branch.metrics)  # resuming cuts off what lies after the step
 

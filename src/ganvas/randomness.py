@@ -30,6 +30,7 @@ class Stream(enum.IntEnum):
     SCORE = 7
     UNIFORM = 8
     LABELS = 9
+    CLUSTERS = 10
 
 
 def derived_seed(seed: int, stream: Stream, *where: int) -> int:

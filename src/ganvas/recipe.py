@@ -229,6 +229,9 @@ class Recipe(Values):
 
     latent: Latent = Latent()
     classes: int = Field(0, ge=0, le=2**16, description="that both players are told; 0 is none")
+    classes_from: Literal["labels", "clusters"] = Field(
+        "labels", description="labels, or clusters of the pixels, which need no labels"
+    )
     generator: SerializeAsAny[GeneratorSpec]
     discriminator: SerializeAsAny[DiscriminatorSpec]
     objective: str = "non_saturating"
@@ -276,6 +279,11 @@ class Recipe(Values):
                 "use simultaneous or alternating"
             )
         return self
+
+    @property
+    def told_clusters(self) -> bool:
+        """Whether the classes told are clusters of the pixels."""
+        return self.classes > 0 and self.classes_from == "clusters"
 
     @property
     def input_size(self) -> int:

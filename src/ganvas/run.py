@@ -156,7 +156,7 @@ class Run:
     ) -> Images:
         """`count` images, uint8 [count, C, H, W]; in a notebook they show themselves as a grid.
 
-        Those of a conditional run know their classes: `images.labels`.
+        Those of a run that was told labels know their classes: `images.labels`.
 
         Args:
             count: how many.
@@ -164,8 +164,8 @@ class Run:
             step: a checkpoint's step, "best" or "newest"; see `chosen_step`.
             epoch: a generator that the recipe saved by epoch, instead.
             ema: the averaged generator, where the run has one.
-            class_: the name or number of a class, for a run that was told classes; each as often as in the
-                data where None.
+            class_: the name or number of a class, or the number of a cluster, for a run that was told them;
+                each as often as in the data where None.
 
         Raises:
             UserError: no such class, or a run without classes.
@@ -179,8 +179,8 @@ class Run:
         shares = self.record.class_shares
         inputs = sampling.draw_inputs(self.recipe, count, seed, shares=shares, classes=classes)
         images = Images.of(sampling.generate(network, inputs.images, self.recipe.pixel_range))
-        if inputs.labels is not None:
-            images.labels, images.class_names = inputs.labels.numpy(), self.record.data.class_names
+        if inputs.labels is not None and not self.recipe.told_clusters:
+            images.labels, images.class_names = inputs.labels.numpy(), self.record.class_names
         return images
 
     def interpolate(
@@ -260,7 +260,7 @@ class Run:
             raise UserError(
                 f"--class {class_}: {self.path} was told no classes; train with --conditional for that"
             )
-        names = self.record.data.class_names
+        names = self.record.class_names
         numbered = not any(name.isdecimal() for name in names)  # else 1 could be a name and a number
         if str(class_) in names:
             number = names.index(str(class_))
@@ -268,7 +268,7 @@ class Run:
             number = int(class_)
         else:
             raise UserError(f"--class {class_}: {nearest(str(class_), names)}")
-        if not self.record.data.class_counts[number]:
+        if not self.record.class_counts[number]:
             raise UserError(f"--class {class_}: there was no image of it to learn from")
         return torch.full((count,), number)
 

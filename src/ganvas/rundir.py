@@ -6,6 +6,7 @@
     checkpoints/        see `ganvas.training.checkpoint`
     generators/         the generator alone, by epoch, where the recipe asks for it
     tensorboard/        where it was asked for
+    clusters.safetensors  the cluster of each picture, where the players are told clusters
     animation.gif       all grids
     evaluation.json     the score of its best generator, see `ganvas evaluate`
     neighbours.png      its images closest to training images
@@ -56,6 +57,18 @@ class DataRecord(Values):
     class_counts: tuple[int, ...] = ()
 
 
+class Clusters(Values):
+    """What the pictures were sorted into, where the players are told clusters.
+
+    Attributes:
+        counts: pictures in each.
+        sha256: of `clusters.safetensors`.
+    """
+
+    counts: tuple[Annotated[int, Field(ge=0)], ...]
+    sha256: str
+
+
 class Branch(Values):
     """Where a run began that went on from another's checkpoint."""
 
@@ -75,6 +88,7 @@ class RunRecord(Values):
     precision: Literal["fp32", "bf16"] = "fp32"
     notes: tuple[str, ...] = ()
     branch: Branch | None = None
+    clusters: Clusters | None = None
     command: str
     created: str
     ganvas: str
@@ -82,8 +96,7 @@ class RunRecord(Values):
 
     @model_validator(mode="after")
     def _classes_agree(self) -> Self:
-        names, counts = self.data.class_names, self.data.class_counts
-        told = self.recipe.classes
+        told, names, counts = self.recipe.classes, self.class_names, self.class_counts
         if told and not (len(names) == len(counts) == told and min(counts) >= 0 and sum(counts) > 0):
             raise ValueError(
                 f"{told} classes were told: expected as many class_names and class_counts, none below 0, "
@@ -92,9 +105,23 @@ class RunRecord(Values):
         return self
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of the classes that the players are told; of clusters, their numbers."""
+        if not self.recipe.told_clusters:
+            return self.data.class_names
+        return tuple(str(number) for number in range(len(self.class_counts)))
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Pictures of each of these classes."""
+        if not self.recipe.told_clusters:
+            return self.data.class_counts
+        return () if self.clusters is None else self.clusters.counts
+
+    @property
     def class_shares(self) -> tuple[float, ...]:
         """How often each class comes in the data; () where the recipe tells no classes."""
-        counts = self.data.class_counts if self.recipe.classes else ()
+        counts = self.class_counts if self.recipe.classes else ()
         return tuple(count / sum(counts) for count in counts)
 
     @property
@@ -166,6 +193,11 @@ class RunDirectory:
     def tensorboard(self) -> Path:
         """Folder of TensorBoard's event files."""
         return self.path / "tensorboard"
+
+    @property
+    def clusters(self) -> Path:
+        """The cluster of each picture, int32 [N] `labels`."""
+        return self.path / "clusters.safetensors"
 
     @property
     def animation(self) -> Path:

@@ -26,11 +26,12 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass
 class Session:
-    """What one process needs to train."""
+    """What one process needs to train. `told` are the images with the labels that the players are told."""
 
     directory: RunDirectory
     record: RunRecord
     images: ImageSet
+    told: ImageSet
     batches: Batches
     update: updates.Update
     state: TrainState
@@ -58,7 +59,7 @@ def run(s: Session) -> None:
         _announce(s, shown)
         checkpoint.sweep(directory.checkpoints)
         directory.sweep()
-        watch = Watch(directory, record, s.images, s.state, shown)
+        watch = Watch(directory, record, s.images, s.told, s.state, shown)
         try:
             for progress in training_steps(
                 s.state,

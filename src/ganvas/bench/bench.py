@@ -25,6 +25,7 @@ from ganvas.recipe import Recipe, steps_in
 from ganvas.recipes import modern
 from ganvas.sampling import generate
 from ganvas.scores import load_reference
+from ganvas.told import told
 from ganvas.training import checkpoint, updates
 from ganvas.training.loop import train
 from ganvas.training.state import TrainState, new_state
@@ -158,7 +159,8 @@ def bench(
     with devices.memory_errors():
         machine_flops = matrix_rate(place, dtype)
         plain_flops = machine_flops if dtype == torch.float32 else matrix_rate(place, torch.float32)
-        state, batches = new_state(chosen, images.image_shape, 0, place), _batches(chosen, images, place)
+        state = new_state(chosen, images.image_shape, 0, place)
+        batches = _batches(chosen, told(images, chosen, 0), place)
         seconds, parts = _training(chosen, state, batches, place, kind, steps)
         sampled = _sampling(chosen, state, place)
         checkpoint_seconds = _checkpoint(chosen, state)

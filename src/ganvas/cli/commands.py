@@ -36,6 +36,7 @@ def train(a: Namespace) -> None:
         steps=a.steps,
         budget=a.budget,
         conditional=a.conditional,
+        clusters=a.clusters,
         seed=a.seed,
         device=a.device,
         threads=a.threads,

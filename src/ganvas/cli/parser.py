@@ -96,7 +96,7 @@ def _step(word: str) -> int | str:
 def _class_argument(parser: Parser) -> None:
     parser.add_argument(
         "--class", dest="class_", metavar="NAME|N",
-        help="only this class, by name or number, of a run trained with --conditional",
+        help="only this class, by name or number, of a run trained with --conditional; or only this cluster",
     )  # fmt: skip
 
 
@@ -177,6 +177,11 @@ def _train(commands: Any) -> None:
     parser.add_argument(
         "--conditional", action="store_true",
         help="tell both players the classes, so that pictures of a class can be asked for",
+    )  # fmt: skip
+    parser.add_argument(
+        "--clusters", type=int, metavar="K",
+        help="tell both players K clusters of the pixels, which need no labels; 0 is none (default: by the "
+        "number of pictures, where the recipe is drawn from them)",
     )  # fmt: skip
     parser.add_argument("--out", metavar="DIR", help="the run directory (default runs/RECIPE)")
     _length_arguments(parser, "length, instead of the recipe's")

@@ -19,6 +19,7 @@ from ganvas.recipe import Recipe, read_recipe, steps_in
 from ganvas.run import Run, Step
 from ganvas.rundir import RunDirectory, RunRecord
 from ganvas.session import Session
+from ganvas.told import recorded, told_again
 from ganvas.training import checkpoint, updates
 from ganvas.training.state import TrainState, new_state
 
@@ -105,10 +106,12 @@ def resume(
                 return measured(directory, quiet=quiet)
             return Run.open(directory.path)
         update = updates.find(recipe, record.steps)
-        batches = batches_of(recipe, images, record.seed, place)
+        told = told_again(directory, record, images, began=state.step > 0)
+        record = record.model_copy(update={"clusters": recorded(told, recipe)})
+        batches = batches_of(recipe, told, record.seed, place)
         directory.write(record)
         directory.forget_results()
-        session.run(Session(directory, record, images, batches, update, state, place, quiet=quiet))
+        session.run(Session(directory, record, images, told, batches, update, state, place, quiet=quiet))
         return measured(directory, quiet=quiet)
 
 
@@ -118,7 +121,8 @@ def _check_branch(
     """Refuse what the branch could not train on, before anything of it is written."""
     place = _device_of(run.record, device)
     images = _load_again(run.record, data, memory_share)
-    batches_of(run.recipe.changed(settings), images, run.record.seed, place)
+    told = told_again(run.directory, run.record, images, began=True)
+    batches_of(run.recipe.changed(settings), told, run.record.seed, place)
 
 
 def _device_of(record: RunRecord, device: str) -> torch.device:

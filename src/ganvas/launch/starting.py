@@ -21,6 +21,8 @@ from ganvas.recipes import modern
 from ganvas.run import Run
 from ganvas.rundir import DataRecord, RunDirectory, RunRecord
 from ganvas.session import Session
+from ganvas.told import recorded, told
+from ganvas.told import write as write_clusters
 from ganvas.training import updates
 from ganvas.training.state import new_state
 
@@ -36,6 +38,7 @@ def train(
     steps: int | None = None,
     budget: str | None = None,
     conditional: bool = False,
+    clusters: int | None = None,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -63,6 +66,8 @@ def train(
         steps: length in steps instead of the recipe's.
         budget: "1m", "5m", "20m" or "1h": how long, where the recipe is drawn from the pictures.
         conditional: tell both players the classes, so that pictures of a class can be asked for.
+        clusters: tell them so many clusters of the pixels instead, which need no labels; 0 tells none. A
+            recipe that is drawn from the pictures has some unless told otherwise.
         seed: where all randomness comes from.
         device: "auto", "cpu" or "cuda".
         threads: processor threads; PyTorch's own choice where none is given.
@@ -89,6 +94,7 @@ def train(
     changed = settings_of(
         settings, epochs, steps, split=split, tensorboard=tensorboard, guard=guard, precision=precision
     )
+    changed |= _asked_clusters(clusters, conditional=conditional)
     recipe, data = _recipe_and_data(recipe, data, budget)
     chosen = _named(recipe, changed, budget)
     checked_seed(seed)
@@ -99,12 +105,14 @@ def train(
     images = _load(chosen, data, size, fit, memory_share)
     if conditional:
         changed["classes"] = _classes(images, changed.get("classes"))
-        chosen = chosen.changed({"classes": changed["classes"]})
+        changed["classes_from"] = "labels"
+        chosen = chosen.changed({key: changed[key] for key in ("classes", "classes_from")})
     reason: tuple[str, ...] = ()
     if recipe is None:
         chosen, why = modern.drawn(images.image_shape, len(images), budget, changed)
         reason = (why, *_hint(chosen, images))
-    batches = batches_of(chosen, images, seed, place)
+    shown = told(images, chosen, seed)
+    batches = batches_of(chosen, shown, seed, place)
     update = updates.find(chosen, steps_in(chosen.length, batches.steps_per_epoch))
     with devices.memory_errors():
         state = new_state(chosen, images.image_shape, seed, place)
@@ -114,6 +122,7 @@ def train(
         seed=seed,
         data=_data_record(images, chosen, data, size, fit),
         steps_per_epoch=batches.steps_per_epoch,
+        clusters=recorded(shown, chosen),
         precision=devices.precision(chosen.precision, place),
         notes=(*_notes(chosen, images), *reason),
         **made(command or f"ganvas.train({chosen.name!r}, ...)"),
@@ -123,8 +132,8 @@ def train(
         directory.path.mkdir(parents=True, exist_ok=True)
     with only_one(directory.path):
         _check_free(directory, overwrite=overwrite)  # again: another process may have been quicker
-        _create(directory, record)
-        session.run(Session(directory, record, images, batches, update, state, place, quiet=quiet))
+        _create(directory, record, shown)
+        session.run(Session(directory, record, images, shown, batches, update, state, place, quiet=quiet))
         return measured(directory, quiet=quiet)
 
 
@@ -189,11 +198,23 @@ def _data_record(
 
 
 def _hint(recipe: Recipe, images: ImageSet) -> Iterator[str]:
-    if not recipe.classes and 2 <= images.num_classes <= MOST_TOLD:
+    told_labels = recipe.classes and not recipe.told_clusters
+    if not told_labels and 2 <= images.num_classes <= MOST_TOLD:
         yield (
             f"its {images.num_classes} classes are not told to the players; --conditional tells them, which "
             f"gives better pictures, and pictures of a class"
         )
+
+
+def _asked_clusters(clusters: int | None, *, conditional: bool) -> dict[str, Any]:
+    """The recipe's keys for what `clusters` asks."""
+    if clusters is None:
+        return {}
+    if clusters < 0 or clusters == 1:
+        raise UserError(f"--clusters {clusters}: expected 2 or more, or 0 for none")
+    if conditional and clusters:
+        raise UserError("--conditional tells the labels, --clusters what stands in for them: choose one")
+    return {"classes": clusters, "classes_from": "clusters" if clusters else "labels"}
 
 
 def _classes(images: ImageSet, asked: object) -> int:
@@ -224,7 +245,7 @@ def _notes(recipe: Recipe, images: ImageSet) -> Iterator[str]:
     if images.note:
         yield images.note
     empty = [i for i, count in enumerate(_class_counts(images)) if not count]
-    if recipe.classes and empty:
+    if recipe.classes and not recipe.told_clusters and empty:
         named = ", ".join(printable(images.class_names[i]) for i in empty[:10])
         more = f" and {len(empty) - 10} more" if len(empty) > 10 else ""
         yield f"no image is of {'class' if len(empty) == 1 else 'classes'} {named}{more}: not to be learned"
@@ -263,7 +284,7 @@ def _check_free(directory: RunDirectory, *, overwrite: bool) -> None:
         )
 
 
-def _create(directory: RunDirectory, record: RunRecord) -> None:
+def _create(directory: RunDirectory, record: RunRecord, told: ImageSet) -> None:
     """Begin the run, where another may have been: it stays a run at every moment."""
     with storage_errors(str(directory.path)):
         for old in directory.path.iterdir():
@@ -272,6 +293,8 @@ def _create(directory: RunDirectory, record: RunRecord) -> None:
             elif old.name not in (".lock", directory.record_file.name):
                 old.unlink()
     directory.write(record)
+    if record.clusters is not None:
+        write_clusters(directory, told)
     with storage_errors(str(directory.path)):
         directory.samples.mkdir()
         directory.checkpoints.mkdir()

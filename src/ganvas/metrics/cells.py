@@ -17,13 +17,15 @@ def k_means(features: Tensor, cells: int, seed: int) -> Tensor:
     source = torch.Generator().manual_seed(seed)
     x = features[torch.randperm(len(features), generator=source)[:SAMPLES].to(features.device)]
     centres = x[:1]
+    apart = nearest(x, centres)[0].flatten()
     while len(centres) < cells:
         # A sample becomes the next centre with a probability by its squared distance to the nearest one.
-        weights = nearest(x, centres)[0].flatten().double().square().cpu()
+        weights = apart.double().square().cpu()
         if weights.sum() == 0:  # fewer different samples than cells
             weights = torch.ones_like(weights)
         chosen = torch.multinomial(weights, 1, generator=source).to(x.device)
         centres = torch.cat([centres, x[chosen]])
+        apart = torch.minimum(apart, nearest(x, x[chosen])[0].flatten())
     for _ in range(STEPS):
         owners = cell_of(x, centres)
         numbers = owners.bincount(minlength=cells).unsqueeze(1)

@@ -33,6 +33,7 @@ class Watch:
         directory: RunDirectory,
         record: RunRecord,
         images: ImageSet,
+        told: ImageSet,
         state: TrainState,
         shown: Display,
     ) -> None:
@@ -79,7 +80,7 @@ class Watch:
         if recipe.verdict:
             due, count = self._due(recipe.verdict.every), recipe.verdict.images
             self._observers.append(
-                Verdicts(images, recipe, record.seed, count, due, record.epoch_of, log.write, shown.say)
+                Verdicts(told, recipe, record.seed, count, due, record.epoch_of, log.write, shown.say)
             )
         if recipe.generator_every:
             due = self._due(recipe.generator_every)

@@ -3,8 +3,9 @@
 A DCGAN of 4x4 kernels for the pictures' size (Radford et al. 2016, arXiv 1511.06434) with what was learned
 since: small batches, a lazy R1 penalty (Mescheder et al. 2018, arXiv 1801.04406; Karras et al. 2020, arXiv
 1912.04958) in place of the discriminator's batch norm, one backward pass for both players, an averaged
-generator (Yazici et al. 2019, arXiv 1806.04498), rates that fall, and where pictures are few DiffAugment
-(Zhao et al. 2020, arXiv 2006.10738). docs/speedrun.md says how its numbers were found.
+generator (Yazici et al. 2019, arXiv 1806.04498), rates that fall, clusters of the pixels told to both players
+where labels are not (Liu et al. 2020, arXiv 2006.10728), and where pictures are few DiffAugment (Zhao et al.
+2020, arXiv 2006.10738). docs/speedrun.md says how its numbers were found.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ BUDGET = "5m"
 # A step's time there, measured: so much for itself and so much a multiply-add.
 _STEP_SECONDS, _MULTIPLY_ADD_SECONDS = 9e-3, 8.4e-12
 
+CLUSTERS, A_CLUSTER = 100, 100  # at most, and pictures that each has then at least, on average
+
 SEEN = 100  # times: a picture that is seen more often is shown changed
 BATCH = 32
 
@@ -43,7 +46,8 @@ def recipe_for(
     *,
     batch_size: int | None = None,
     length: str | None = None,
-    classes: int = 0,
+    labels: int | None = None,
+    clusters: int | None = None,
 ) -> Recipe:
     """The recipe for pictures of this shape.
 
@@ -53,7 +57,9 @@ def recipe_for(
         budget: "1m", "5m", "20m" or "1h": how long to train, told by what takes so long on two cores.
         batch_size: instead of the recipe's own.
         length: instead of the budget's: a stretch of training, as "200 steps" or "15 epochs".
-        classes: that both players are told; 0 is none.
+        labels: how many classes of labels both players are told.
+        clusters: how many clusters of the pixels they are told instead; 0 is none, and where neither is given
+            it goes by the number of pictures.
 
     Raises:
         RecipeError: no such budget.
@@ -68,6 +74,10 @@ def recipe_for(
     steps = max(round(seconds / step_seconds), 1)
     if length is not None:
         steps = steps_in(length, max(images // batch, 1))
+    if clusters is None:
+        clusters = min(images // A_CLUSTER, CLUSTERS)
+        clusters = clusters if clusters > 1 else 0
+    classes = labels or clusters
     return Recipe(
         name="modern",
         summary="for any small pictures: a DCGAN with what has been learned since",
@@ -76,6 +86,7 @@ def recipe_for(
         batch_size=batch,
         latent=Latent(size=64),
         classes=classes,
+        classes_from="labels" if labels or not clusters else "clusters",
         generator=ConvolutionalGenerator(
             hidden=(256,),
             base=widths[-1],
@@ -108,15 +119,17 @@ def drawn(
 
     A length, a batch size or classes that are asked for come first: what is drawn goes by it.
     """
-    first = {key: settings[key] for key in ("length", "batch_size", "classes") if key in settings}
+    keys = ("length", "batch_size", "classes", "classes_from")
+    first = {key: settings[key] for key in keys if key in settings}
     found = recipe_for(image_shape, images, budget)
     if first:
-        asked = found.changed(first)
+        asked = found.changed({"classes_from": "labels", **first} if "classes" in first else first)
+        told = {} if "classes" not in first else _told(asked)
         found = recipe_for(
             image_shape, images, budget,
             batch_size=asked.batch_size,
             length=asked.length if "length" in first else None,
-            classes=asked.classes,
+            **told,
         )  # fmt: skip
     found = found.changed(settings)
     channels, height, width = image_shape
@@ -124,12 +137,19 @@ def drawn(
     steps = steps_in(found.length, max(images // found.batch_size, 1))
     by = "" if "length" in first else f" (--budget {budget or BUDGET})"
     shown = ", changed by DiffAugment" if found.augment is not None else ""
-    told = f", {found.classes} classes told" if found.classes else ""
+    kinds = "clusters of their pixels" if found.told_clusters else "classes"
+    told_of = f", {found.classes} {kinds} told" if found.classes else ""
     return found, (
         f"chosen for {images:,} {kind} pictures of {height}x{width}: modern, convolutions of "
         f"{_channels(found)} channels, {found.length}{by}, each seen {steps * found.batch_size / images:.0f} "
-        f"times{shown}{told}"
+        f"times{shown}{told_of}"
     )
+
+
+def _told(asked: Recipe) -> dict[str, int]:
+    if asked.told_clusters:
+        return {"clusters": asked.classes}
+    return {"labels": asked.classes, "clusters": 0}
 
 
 def _channels(recipe: Recipe) -> str:

@@ -1,0 +1,122 @@
+"""Few images: with DiffAugment, with ADA, and without, on as many of a set's images as are asked for.
+
+    GANVAS_DATA=... python benchmarks/few.py [--data mnist] [--counts 500 1000 5000] [--seeds 3] [--budget 1m]
+
+The images are drawn from the training split, the same for all runs of a count. Each run's best checkpoint
+gives 10,000 images, which are scored against the test split, that no run has seen; the copies are judged by
+the images trained on, with the test split as the unseen ones. Runs that are complete are not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ganvas import launch, metrics
+from ganvas.data import load
+from ganvas.run import Run
+from ganvas.scores import Reference, load_reference
+from ganvas.scores.score import score
+
+WAYS: dict[str, dict[str, Any] | None] = {
+    "none": None,
+    "diffaugment": {},
+    "ada": {"geometry": True, "target": 0.6},
+}
+DRAWN = 10_000
+
+
+def subset(data: str, count: int, folder: Path) -> Path:
+    """So many images of the training split, in a file that is made once."""
+    path = folder / f"{Path(data).stem}-{count}.npz"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        whole = load(data)
+        rows = np.random.default_rng(0).permutation(len(whole))[:count]
+        np.savez(path, images=whole.images[rows])
+    return path
+
+
+def trained(path: Path, **how: Any) -> Run:
+    """A complete run, made where it is missing."""
+    if (path / "run.json").exists():
+        run = Run.open(path)
+        return run if run.step >= run.record.steps else launch.resume(path, quiet=True)
+    return launch.train(out=path, quiet=True, **how)
+
+
+def measured(run: Run, images: Path, reference: Reference) -> dict[str, Any]:
+    """The row of one run."""
+    features = reference.extractor(np.asarray(run.sample(DRAWN, seed=0)))
+    found = score(features, reference)
+    seen = reference.extractor(load(images).images)
+    memorised = metrics.memorisation(features, seen, reference.features)
+    lines = run.metrics()
+    return {
+        "FID": found.fid.value,
+        "KID": found.kid.value,
+        "precision": found.precision.value,
+        "recall": found.recall.value,
+        "copies": memorised.copies.value,
+        "C_T": memorised.copying,
+        "augmented": [line["augment_probability"] for line in lines if "augment_probability" in line][-1:],
+        "guard": sorted({line["guard"] for line in lines if "guard" in line}),
+        "best": (run.best_step or run.step) / run.step,
+    }
+
+
+def row(name: str, found: list[dict[str, Any]]) -> str:
+    """A line of the table: mean ± deviation over the seeds."""
+
+    def spread(key: str, digits: int) -> str:
+        values = [f[key] for f in found]
+        deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+        return f"{statistics.fmean(values):.{digits}f}{deviation}"
+
+    adapted = [p for f in found for p in f["augmented"]]
+    said = sorted({kind for f in found for kind in f["guard"]})
+    cells = [
+        name,
+        spread("FID", 2),
+        spread("KID", 3),
+        spread("precision", 2),
+        spread("recall", 2),
+        f"{100 * statistics.fmean(f['copies'] for f in found):.1f}%",
+        spread("C_T", 0),
+        f"{statistics.fmean(adapted):.2f}" if adapted else "",
+        f"{100 * statistics.fmean(f['best'] for f in found):.0f}%",
+        ", ".join(said),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    """Train what is missing, print the table row by row."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", default="mnist", help="a name, looked for in GANVAS_DATA")
+    parser.add_argument("--counts", type=int, nargs="+", default=[500, 1000, 5000])
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
+    parser.add_argument("--budget", default="1m")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("runs/few"))
+    a = parser.parse_args()
+    reference = load_reference(a.data, split="test")
+    head = ["images", "augmentation", "FID", "KID", "precision", "recall", "copies", "C_T", "p", "best at"]
+    print("| " + " | ".join([*head, "the guard said"]) + " |\n|" + "---|" * (len(head) + 1))
+    for count in a.counts:
+        images = subset(a.data, count, a.out)
+        for way in a.ways:
+            found = []
+            for seed in range(a.seeds):
+                path = a.out / f"{images.stem}-{a.budget}-{way}-{seed}"
+                run = trained(path, data=images, budget=a.budget, seed=seed, settings={"augment": WAYS[way]})
+                found.append(measured(run, images, reference))
+            print(row(f"{count:,} | {way}", found), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""Runs that are told clusters of the pixels: what they record, draw, resume to, and refuse."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import ganvas
+import tiny
+from ganvas import cli
+from ganvas.data.clusters import clusters, sorted_into
+from ganvas.observers import verdict
+from ganvas.randomness import Stream, derived_seed
+from ganvas.recipes import modern
+from ganvas.told import told_again
+
+SHADES = np.array([30, 90, 160, 230])
+LEARNS = {
+    "generator.hidden": [32], "discriminator.hidden": [32], "batch_size": 20, "latent.size": 8,
+    "generator_optimizer.learning_rate": 3e-3, "discriminator_optimizer.learning_rate": 3e-3,
+}  # fmt: skip
+
+
+def shaded(folder, counts=(20, 20, 20, 20), labels=False):
+    """Flat squares of four shades with a little noise, with labels of two kinds or none."""
+    rng = np.random.default_rng(0)
+    kinds = rng.permutation(np.repeat(np.arange(4), counts))
+    images = SHADES[kinds][:, None, None, None] + rng.integers(-5, 6, (len(kinds), 1, 8, 8))
+    path = folder / "shades.npz"
+    np.savez(path, images=images.astype(np.uint8), **({"labels": kinds % 2} if labels else {}))
+    return path
+
+
+def train(folder, recipe="mlp", *, clusters=4, **more):
+    if "data" not in more:
+        more["data"] = shaded(folder)
+    return tiny.train(folder, recipe, clusters=clusters, **more)
+
+
+def test_each_cluster_is_learned_and_comes_as_often_as_in_the_data(tmp_path):
+    run = train(tmp_path, steps=400, settings=LEARNS, data=shaded(tmp_path, counts=(40, 8, 12, 20)))
+    counts = run.record.class_counts
+    assert sorted(counts) == [8, 12, 20, 40]
+    shade_of = {40: 30, 8: 90, 12: 160, 20: 230}
+    for number, count in enumerate(counts):
+        made = np.asarray(run.sample(30, class_=number)).mean()
+        assert made == pytest.approx(shade_of[count], abs=25)
+    dark = (np.asarray(run.sample(2000, seed=1)).mean((1, 2, 3)) < 60).mean()
+    assert dark == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_run_records_its_clusters_and_the_file_that_holds_them(tmp_path):
+    run = train(tmp_path, steps=1)
+    values = json.loads(run.directory.record_file.read_text())
+    assert values["recipe"]["classes"] == 4
+    assert values["recipe"]["classes_from"] == "clusters"
+    assert values["clusters"]["counts"] == [20, 20, 20, 20]
+    images = ganvas.load(tmp_path / "shades.npz")
+    again = told_again(run.directory, run.record, images, began=True)
+    assert np.array_equal(again.labels, clusters(images, 4, derived_seed(run.record.seed, Stream.CLUSTERS)))
+
+
+def test_pictures_sampled_have_no_labels_where_none_were_there(tmp_path, capsys):
+    run = train(tmp_path, steps=1)
+    assert run.sample(3).labels is None
+    assert cli.main(["sample", str(run.path), "--class", "2", "--out", str(tmp_path / "s.npz")]) == 0
+    with np.load(tmp_path / "s.npz") as found:
+        assert list(found) == ["images"]
+    assert cli.main(["interpolate", str(run.path), "--out", str(tmp_path / "w.png")]) == 0
+    assert cli.main(["critique", str(run.path)]) == 0
+    assert cli.main(["show", str(run.path), "--layers"]) == 0
+    capsys.readouterr()
+    assert cli.main(["sample", str(run.path), "--class", "4"]) == 2
+    assert "--class 4: known: 0, 1, 2, 3" in capsys.readouterr().err
+
+
+def test_labels_are_scored_as_labels_while_clusters_are_told(tmp_path):
+    data = shaded(tmp_path, labels=True)
+    run = train(tmp_path, steps=2, data=data, settings={"scores": {"images": 24, "final": 60}})
+    assert run.record.data.class_counts == (40, 40)
+    values = json.loads(run.directory.evaluation.read_text())
+    assert values["modes_floor"] == 2
+    assert "cas" not in values
+
+
+def test_verdicts_tell_d_the_clusters(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        verdict, "judged", lambda d, batch: told.append(batch) or torch.zeros(len(batch.images))
+    )
+    train(tmp_path, steps=1, settings={"verdict": {"images": 40, "every": "1 step"}})
+    shades = told[0].images.mean((1, 2, 3))
+    for number in range(4):
+        assert shades[told[0].labels == number].std() < 0.05
+
+
+def test_it_resumes_to_the_same_bits_and_asks_the_file_not_the_pictures(tmp_path, monkeypatch):
+    whole = train(tmp_path, "tutorial-dcgan", steps=6, name="whole")
+    part = train(tmp_path, "tutorial-dcgan", steps=3, name="part")
+    monkeypatch.setattr("ganvas.told.clusters", lambda *_: pytest.fail("sorted again"))
+    part = ganvas.resume(part.path, steps=6, quiet=True)
+    assert np.array_equal(whole.sample(9, seed=1), part.sample(9, seed=1))
+
+
+def test_a_branch_takes_the_clusters_along_and_cannot_change_them(tmp_path):
+    run = train(tmp_path, steps=2)
+    branch = ganvas.resume(run.path, from_="newest", steps=4, out=tmp_path / "branch", quiet=True)
+    assert branch.directory.clusters.read_bytes() == run.directory.clusters.read_bytes()
+    for settings in ({"classes_from": "labels"}, {"classes": 0}):
+        with pytest.raises(ganvas.GanvasError, match="cannot be changed"):
+            ganvas.resume(run.path, from_="newest", steps=4, settings=settings)
+
+
+@pytest.mark.parametrize("harm", ["missing", "cut", "other"])
+def test_without_its_clusters_a_run_does_not_go_on(tmp_path, capsys, harm):
+    run = train(tmp_path, steps=2)
+    file = run.directory.clusters
+    content = file.read_bytes()
+    if harm == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(content[:-3] if harm == "cut" else content[:-1] + b"\x03")
+    assert cli.main(["resume", str(run.path), "--steps", "4", "--quiet"]) == 2
+    error = capsys.readouterr().err
+    assert "which cluster each picture is in" in error
+    assert error.count("\n") == 1
+    assert run.sample(2).shape == (2, 1, 8, 8)  # what was trained is there all the same
+
+
+def test_a_run_killed_before_its_first_checkpoint_sorts_again(tmp_path):
+    run = train(tmp_path, steps=2)
+    expected = run.directory.clusters.read_bytes()
+    for step in run.directory.checkpoints.iterdir():
+        for file in step.iterdir():
+            file.unlink()
+        step.rmdir()
+    run.directory.clusters.write_bytes(b"half")
+    again = ganvas.resume(run.path, quiet=True)
+    assert again.step == 2
+    assert again.directory.clusters.read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [None, {"counts": [40, 40], "sha256": ""}, {"counts": [-1, 1, 40, 40], "sha256": ""}, {"counts": []}],
+)
+def test_a_record_without_its_clusters_is_refused_in_one_line(tmp_path, capsys, edited):
+    run = train(tmp_path, steps=1)
+    file = run.directory.record_file
+    values = json.loads(file.read_text())
+    values["clusters"] = edited
+    file.write_text(json.dumps(values))
+    assert cli.main(["sample", str(run.path)]) == 2
+    error = capsys.readouterr().err
+    assert "run.json is damaged" in error
+    assert error.count("\n") == 1
+
+
+def test_clusters_of_the_wrong_number_of_pictures_are_refused(tmp_path):
+    run = train(tmp_path, steps=1)
+    images = ganvas.load(tiny.data_file(tmp_path, shape=(1, 8, 8)))
+    with pytest.raises(ganvas.GanvasError, match="expected one label an image"):
+        told_again(run.directory, run.record, images, began=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--clusters", "1"], "--clusters 1: expected 2 or more, or 0 for none"),
+        (["--clusters", "-3"], "--clusters -3: expected 2 or more"),
+        (["--clusters", "81"], "81 clusters: expected 2 to 80"),
+        (["--clusters", "4", "--conditional"], "choose one"),
+        (["--set", "classes_from=clusters", "--set", "classes=500"], "500 clusters: expected 2 to 80"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_anything_is_written(tmp_path, capsys, words, expected):
+    out = tmp_path / "run"
+    data = shaded(tmp_path, labels=True)
+    assert cli.main(["train", "mlp", "--data", str(data), "--out", str(out), *words]) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+def drawn(images, settings=None):
+    return modern.drawn((1, 28, 28), images, "1m", settings or {})
+
+
+@pytest.mark.parametrize(("images", "expected"), [(150, 0), (200, 2), (5_000, 50), (60_000, 100)])
+def test_the_drawn_recipe_tells_a_cluster_for_each_hundred_pictures(images, expected):
+    recipe, why = drawn(images)
+    assert recipe.classes == expected
+    assert recipe.told_clusters == (expected > 0)
+    assert (f"{expected} clusters of their pixels told" in why) == (expected > 0)
+    assert recipe.grid.columns == (2 if expected == 2 else 8)
+
+
+def test_the_drawn_recipe_tells_what_is_asked_for():
+    asked = {
+        0: {"classes": 0, "classes_from": "labels"},
+        7: {"classes": 7, "classes_from": "clusters"},
+        10: {"classes": 10},
+    }
+    for count, settings in asked.items():
+        recipe, why = drawn(5_000, settings)
+        assert recipe.classes == count
+        assert recipe.told_clusters == (count == 7)
+        assert ("told" in why) == (count > 0)
+    assert "10 classes told" in why
+
+
+def test_a_set_that_is_sorted_keeps_its_own_labels_elsewhere(tmp_path):
+    images = ganvas.load(shaded(tmp_path, labels=True))
+    told = sorted_into(images, np.arange(80) % 4, 4)
+    assert images.num_classes == 2
+    assert told.num_classes == 4
