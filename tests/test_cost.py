@@ -80,7 +80,7 @@ def test_each_layer_tells_the_shape_that_it_puts_out(name):
     recipe = recipes.find(name)
     generator, discriminator = cost.layers(recipe, (3, 32, 24))
     assert generator[-1].output == (3, 32, 24)
-    assert discriminator[-1].output == ()
+    assert discriminator[-1].output == ((recipe.classes,) if recipe.classes else ())
     lines = cost.layer_lines(recipe, (3, 32, 24))
     assert len(lines) == 1 + 2 + 2 + len(generator) + len(discriminator)
     assert sum("3 x 32 x 24" in line for line in lines) >= 1

@@ -104,7 +104,7 @@ def test_groups_share_the_operations_of_a_convolution():
 
 def recipe_of(block, **more):
     weights = Weights(rule="scaled_normal")
-    base = recipes.find("modern").changed({"batch_size": 8, "latent.size": 6, "precision": "fp32"})
+    base = recipes.find("modern").changed({"classes": 0, "batch_size": 8, "latent.size": 6, "precision": "fp32"})
     return base.model_copy(
         update={
             "generator": ResidualGenerator(widths=(16, 8), block=block, slope=0.2, weights=weights),
@@ -155,7 +155,7 @@ def test_a_run_with_residual_players_resumes_to_the_same_bits(tmp_path, block):
 def test_what_cannot_be_built_is_refused(spec, settings, expected):
     player = "generator" if spec is ResidualGenerator else "discriminator"
     with pytest.raises(RecipeError, match=expected):
-        recipes.find("modern").changed({player: {"kind": "residual", **settings}})
+        recipes.find("modern").changed({"classes": 0, player: {"kind": "residual", **settings}})
 
 
 def test_residual_discriminators_treat_samples_apart():

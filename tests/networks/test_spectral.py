@@ -137,7 +137,7 @@ def test_every_weight_of_a_network_is_counted_whoever_holds_it():
     spec = ResidualGenerator(widths=(16, 8), block={"kind": "bottleneck"}, attention=8)
     recipe = recipes.find("modern").changed({"generator": spec.model_dump()})
     (layers, _) = cost.layers(recipe, (1, 8, 8))
-    network = spec.build((1, 8, 8), recipe.latent.size, (-1, 1))
+    network = spec.build((1, 8, 8), recipe.input_size, (-1, 1))
     assert cost.total(layers).weights == sum(p.numel() for p in network.parameters())
 
 

@@ -201,8 +201,8 @@ def _hint(recipe: Recipe, images: ImageSet) -> Iterator[str]:
     told_labels = recipe.classes and not recipe.told_clusters
     if not told_labels and 2 <= images.num_classes <= MOST_TOLD:
         yield (
-            f"its {images.num_classes} classes are not told to the players; --conditional tells them, which "
-            f"gives better pictures, and pictures of a class"
+            f"its {images.num_classes} classes are not told to the players; --conditional tells them, for "
+            f"pictures of a class"
         )
 
 
