@@ -37,7 +37,9 @@ def subset(data: str, count: int, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         whole = load(data)
         rows = np.random.default_rng(0).permutation(len(whole))[:count]
-        np.savez(path, images=whole.images[rows])
+        part = path.with_name(f"{path.stem}.partial.npz")
+        np.savez(part, images=whole.images[rows])
+        part.replace(path)
     return path
 
 

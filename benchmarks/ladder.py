@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ganvas import launch
+from ganvas.data import load
 from ganvas.evaluation import evaluate_run
 from ganvas.run import Run
 
@@ -43,7 +44,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "one rate for both, 1e-3": {"generator_optimizer.learning_rate": 1e-3},
     "DiffAugment": {"augment": {}},
     "told 100 clusters of the pixels": {"classes": 100, "classes_from": "clusters"},
-    "told the labels": {"classes": 10},
+    "told the labels": {"classes": None},  # as many as there are
 }
 
 
@@ -53,6 +54,8 @@ def evaluated(name: str, seed: int, a: argparse.Namespace) -> dict[str, Any]:
     path = a.out / f"{Path(a.data).stem}-{a.steps}-steps" / f"{folder}-{seed}"
     if not (path / "run.json").exists():
         settings = {"scores": None, "guard": "off", "classes": 0, **ROWS[name]}
+        if settings["classes"] is None:
+            settings["classes"] = load(a.data).num_classes
         launch.train(
             data=a.data, budget="1m", steps=a.steps, seed=seed, out=path, settings=settings, quiet=True
         )

@@ -1,9 +1,10 @@
 """The recipes at equal budgets, several seeds each, scored: the table of docs/scores.md.
 
-    GANVAS_DATA=... python benchmarks/scores.py [--out runs/scores] [--seeds 3] [--recipes NAME=STEPS ...]
+    GANVAS_DATA=... python benchmarks/scores.py [--out runs/scores] [--seeds 3] [--recipes NAME ...]
 
-Runs that are there and complete are not trained again. A budget is a number of steps, chosen to take two
-minutes of training on two processor cores, so that a loaded machine changes the time and not the scores.
+Runs that are there and complete are not trained again. The classic recipes get as many steps (NAME=STEPS) as
+take two minutes on two processor cores, so that a loaded machine changes the time and not the scores; the
+others, as "mnist 1m --conditional", what `ganvas train` draws from the pictures. All of it takes four hours.
 """
 
 from __future__ import annotations
@@ -19,7 +20,16 @@ from ganvas.evaluation import evaluate_run
 from ganvas.run import Run
 
 STEPS = {"tutorial-dcgan": 500, "fashion-dcgan": 500, "keras-cnn": 260, "mlp": 3000, "tf1-dcgan": 660}
-DRAWN = {"modern-mnist": "mnist", "modern-fashion-mnist": "fashion-mnist"}  # for one minute, by `--budget 1m`
+WAYS: dict[str, dict[str, Any]] = {  # of `ganvas train --data ...`, its recipe drawn from the pictures
+    "1m --clusters 0": {"budget": "1m", "clusters": 0},
+    "1m": {"budget": "1m"},
+    "1m --conditional": {"budget": "1m", "conditional": True},
+    "5m": {"budget": "5m"},
+    "20m": {"budget": "20m"},
+}
+DRAWN = {
+    f"{data} {way}": {"data": data, **how} for data in ("mnist", "fashion-mnist") for way, how in WAYS.items()
+}
 COLUMNS = (
     ("fid", "FID"), ("kid", "KID"), ("precision", "precision"), ("recall", "recall"), ("density", "density"),
     ("coverage", "coverage"), ("modes", "modes"), ("modes_kl", "KL"), ("vendi", "Vendi"),
@@ -29,13 +39,13 @@ COLUMNS = (
 
 def trained(recipe: str, steps: int, seed: int, folder: Path) -> tuple[Run, dict[str, Any]]:
     """A complete run and its evaluation, made where they are missing."""
-    path = folder / f"{recipe}-{seed}"
+    path = folder / f"{recipe}-{seed}".replace(" ", "-")
     if (path / "run.json").exists():
         run = Run.open(path)
         if run.step < run.record.steps:
             run = launch.resume(path, quiet=True)
     elif recipe in DRAWN:
-        run = launch.train(data=DRAWN[recipe], budget="1m", out=path, seed=seed)
+        run = launch.train(**DRAWN[recipe], out=path, seed=seed)
     else:
         run = launch.train(
             recipe, out=path, steps=steps, seed=seed, settings={"tensorboard": False, "precision": "auto"}

@@ -4,9 +4,10 @@
 
 Trains the record with several seeds, then `tutorial-dcgan` in bf16 for so many of its 50 epochs (0 leaves
 it out), and prints when each first came to which FID of 2,000 images, and the records' FID of 10,000 images
-at the end. Times are of training alone: steps times the median time of a step, because both runs are scored
-far more often than one would. Runs that are there and complete are not trained again; `--keras-epoch SECONDS`
-adds what Keras would take for the baseline's epochs.
+at the end. Times are of steps alone, their number times the median time of one, because both runs are scored
+far more often than one would; finding the clusters comes on top (a few seconds, once). Runs that are there
+and complete are not trained again; `--keras-epoch SECONDS` adds what Keras would take for the baseline's
+epochs.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def main() -> None:
     fids, runs = [], []
     for seed in range(a.seeds):
         settings = {"scores.every": a.every}
-        out = a.out / f"modern-{a.budget}-{seed}"
+        out = a.out / f"{Path(a.data).stem}-{a.budget}-{seed}"
         run = trained(out, data=a.data, budget=a.budget, seed=seed, settings=settings)
         runs.append(marks(run))
         fids.append(final(run))
@@ -118,7 +119,7 @@ def main() -> None:
     print(f"modern, {a.budget}: FID {statistics.mean(fids):.2f}{spread}, 10,000 images", flush=True)
     if a.baseline:
         settings = {"precision": "auto", "scores.every": "1 epoch"}
-        out = a.out / "tutorial-dcgan"
+        out = a.out / f"{Path(a.data).stem}-tutorial-dcgan"
         run = trained(out, recipe="tutorial-dcgan", data=a.data, epochs=a.baseline, settings=settings)
         classic = marks(run)
         print(f"tutorial-dcgan: FID {final(run):.2f} at its best; each epoch {curve(classic)}")

@@ -4,13 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 
 import ganvas
 import tiny
 from ganvas import cli
 from ganvas.data.clusters import clusters, sorted_into
-from ganvas.observers import verdict
+from ganvas.observers import grids, verdict
 from ganvas.randomness import Stream, derived_seed
 from ganvas.recipes import modern
 from ganvas.told import told_again
@@ -112,15 +113,21 @@ def test_a_branch_takes_the_clusters_along_and_cannot_change_them(tmp_path):
             ganvas.resume(run.path, from_="newest", steps=4, settings=settings)
 
 
-@pytest.mark.parametrize("harm", ["missing", "cut", "other"])
+LABELS = np.arange(80, dtype=np.int32) % 4
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [None, b"", b"half", {"labels": LABELS}, {"labels": LABELS.astype(np.float32)},
+     {"labels": LABELS[:, None]}, {"labels": LABELS[:79]}, {"labels": -LABELS}, {"others": LABELS}],
+)  # fmt: skip
 def test_without_its_clusters_a_run_does_not_go_on(tmp_path, capsys, harm):
     run = train(tmp_path, steps=2)
     file = run.directory.clusters
-    content = file.read_bytes()
-    if harm == "missing":
+    if harm is None:
         file.unlink()
     else:
-        file.write_bytes(content[:-3] if harm == "cut" else content[:-1] + b"\x03")
+        file.write_bytes(harm if isinstance(harm, bytes) else safetensors.numpy.save(harm))
     assert cli.main(["resume", str(run.path), "--steps", "4", "--quiet"]) == 2
     error = capsys.readouterr().err
     assert "which cluster each picture is in" in error
@@ -143,8 +150,9 @@ def test_a_run_killed_before_its_first_checkpoint_sorts_again(tmp_path):
 
 @pytest.mark.parametrize(
     "edited",
-    [None, {"counts": [40, 40], "sha256": ""}, {"counts": [-1, 1, 40, 40], "sha256": ""}, {"counts": []}],
-)
+    [None, {"counts": [40, 40], "sha256": ""}, {"counts": [-1, 1, 40, 40], "sha256": ""},
+     {"counts": [], "sha256": ""}],
+)  # fmt: skip
 def test_a_record_without_its_clusters_is_refused_in_one_line(tmp_path, capsys, edited):
     run = train(tmp_path, steps=1)
     file = run.directory.record_file
@@ -160,7 +168,7 @@ def test_a_record_without_its_clusters_is_refused_in_one_line(tmp_path, capsys, 
 def test_clusters_of_the_wrong_number_of_pictures_are_refused(tmp_path):
     run = train(tmp_path, steps=1)
     images = ganvas.load(tiny.data_file(tmp_path, shape=(1, 8, 8)))
-    with pytest.raises(ganvas.GanvasError, match="expected one label an image"):
+    with pytest.raises(ganvas.GanvasError, match=r"clusters\.safetensors is damaged: .* one label an image"):
         told_again(run.directory, run.record, images, began=True)
 
 
@@ -169,9 +177,11 @@ def test_clusters_of_the_wrong_number_of_pictures_are_refused(tmp_path):
     [
         (["--clusters", "1"], "--clusters 1: expected 2 or more, or 0 for none"),
         (["--clusters", "-3"], "--clusters -3: expected 2 or more"),
-        (["--clusters", "81"], "81 clusters: expected 2 to 80"),
+        (["--clusters", "81"], "--clusters 81: expected 2 to 80"),
         (["--clusters", "4", "--conditional"], "choose one"),
-        (["--set", "classes_from=clusters", "--set", "classes=500"], "500 clusters: expected 2 to 80"),
+        (["--conditional", "--set", "classes_from=clusters"], "choose one"),
+        (["--clusters", "4", "--set", "classes=5"], "leave those out"),
+        (["--set", "classes_from=clusters", "--set", "classes=500"], "--clusters 500: expected 2 to 80"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_is_written(tmp_path, capsys, words, expected):
@@ -182,6 +192,65 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_written(tmp_path, ca
     assert expected in error
     assert error.count("\n") == 1
     assert not out.exists()
+
+
+def test_another_writer_of_the_same_clusters_is_believed_again_and_again(tmp_path):
+    run = train(tmp_path, steps=2)
+    file = run.directory.clusters
+    file.write_bytes(safetensors.numpy.save(safetensors.numpy.load_file(file), metadata={"by": "another"}))
+    for steps in (4, 6):
+        assert ganvas.resume(run.path, steps=steps, quiet=True).step == steps
+
+
+def test_clusters_in_the_record_of_a_run_that_is_told_none_are_refused(tmp_path, capsys):
+    run = train(tmp_path, steps=1)
+    file = run.directory.record_file
+    values = json.loads(file.read_text())
+    values["recipe"]["classes"] = 0
+    file.write_text(json.dumps(values))
+    assert cli.main(["resume", str(run.path), "--steps", "3"]) == 2
+    assert "are not told by the recipe" in capsys.readouterr().err
+
+
+def test_clusters_without_a_picture_are_neither_walked_to_nor_shown(tmp_path, monkeypatch):
+    np.savez(tmp_path / "alike.npz", images=np.full((40, 1, 8, 8), 90, np.uint8))
+    shown = []
+    monkeypatch.setattr(
+        grids, "generate", lambda g, z, _: shown.append(z) or np.zeros((len(z), 1, 8, 8), np.uint8)
+    )
+    run = train(tmp_path, steps=1, data=tmp_path / "alike.npz")
+    (full,) = np.flatnonzero(run.record.class_counts)
+    network, seen = run.generator(), []
+    network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    run.interpolate(rows=5, columns=2)
+    run.fixed_fakes()
+    told = [z[:, run.recipe.latent.size :].argmax(1) for z in (*seen, *shown)]
+    assert set(torch.cat(told).tolist()) == {full}
+
+
+def test_a_grid_too_small_for_all_clusters_shows_them_as_often_as_they_come(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        grids, "generate", lambda g, z, _: shown.append(z) or np.zeros((len(z), 1, 8, 8), np.uint8)
+    )
+    data = shaded(tmp_path, counts=(900, 20, 30, 50))
+    settings = {"grid": {"rows": 1, "columns": 3, "every": "1 step"}}
+    run = train(tmp_path, steps=1, data=data, settings=settings)
+    told = shown[0][:, run.recipe.latent.size :].argmax(1)
+    assert set(told.tolist()) == {int(np.argmax(run.record.class_counts))}
+
+
+def test_clusters_of_a_few_pictures_are_spoken_of(tmp_path):
+    run = train(tmp_path, steps=1, clusters=16)
+    assert any("16 clusters have 5.0 pictures each" in note for note in run.record.notes)
+    assert "clusters" not in " ".join(train(tmp_path, steps=1, name="four").record.notes)
+
+
+def test_what_is_told_is_shown(tmp_path, capsys):
+    run = train(tmp_path, steps=1)
+    capsys.readouterr()
+    assert cli.main(["show", str(run.path)]) == 0
+    assert "told         4 clusters of their pixels" in capsys.readouterr().out
 
 
 def drawn(images, settings=None):
@@ -209,6 +278,8 @@ def test_the_drawn_recipe_tells_what_is_asked_for():
         assert recipe.told_clusters == (count == 7)
         assert ("told" in why) == (count > 0)
     assert "10 classes told" in why
+    assert drawn(5_000, {"classes_from": "labels"})[0].classes == 0
+    assert drawn(5_000, {"classes_from": "clusters"})[0].classes == 50
 
 
 def test_a_set_that_is_sorted_keeps_its_own_labels_elsewhere(tmp_path):

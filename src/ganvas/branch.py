@@ -51,7 +51,7 @@ def new_branch(
     """
     number = run.chosen_step(step)
     recipe = run.recipe.changed(settings)
-    _check_networks(run.recipe, recipe)
+    check_networks(run.recipe, recipe)
     record = run.record
     epoch = steps_per_epoch(
         record.data.images,
@@ -101,8 +101,12 @@ def new_branch(
     return RunDirectory(path)
 
 
-def _check_networks(before: Recipe, after: Recipe) -> None:
-    """Weights can only go on in the networks that they belong to."""
+def check_networks(before: Recipe, after: Recipe) -> None:
+    """Weights can only go on in the networks that they belong to, on the data that these have seen.
+
+    Raises:
+        UserError: the key that cannot be another.
+    """
     for name in _FIXED:
         if getattr(before, name) != getattr(after, name):
             raise UserError(

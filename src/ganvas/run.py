@@ -201,7 +201,8 @@ class Run:
         _check_seed(seed)
         self._require_memory(rows * columns)
         classes = self._classes(2 * rows, class_)
-        pixels = sampling.interpolate(self.generator(ema=ema), self.recipe, rows, columns, seed, classes)
+        network, shares = self.generator(ema=ema), self.record.class_shares
+        pixels = sampling.interpolate(network, self.recipe, rows, columns, seed, classes, shares)
         return Images.of(pixels, columns=columns)
 
     def animate(self, out: str | Path | None = None, *, thin: bool | None = None) -> Path:
@@ -237,7 +238,7 @@ class Run:
             discriminator for each. The untrained networks are drawn again from the seed.
         """
         shape, seed, recipe = self.record.data.image_shape, self.record.seed, self.recipe
-        inputs = sampling.draw_inputs(recipe, 1, seed, Stream.GRID)
+        inputs = sampling.draw_inputs(recipe, 1, seed, Stream.GRID, shares=self.record.class_shares)
         before = sampling.generate(new_generator(recipe, shape, seed), inputs.images, recipe.pixel_range)
         after = sampling.generate(self.generator(), inputs.images, recipe.pixel_range)
         fakes = np.concatenate([before, after])

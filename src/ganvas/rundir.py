@@ -62,7 +62,7 @@ class Clusters(Values):
 
     Attributes:
         counts: pictures in each.
-        sha256: of `clusters.safetensors`.
+        sha256: of the labels in `clusters.safetensors`, as int32, little-endian.
     """
 
     counts: tuple[Annotated[int, Field(ge=0)], ...]
@@ -97,6 +97,9 @@ class RunRecord(Values):
     @model_validator(mode="after")
     def _classes_agree(self) -> Self:
         told, names, counts = self.recipe.classes, self.class_names, self.class_counts
+        if (self.clusters is not None) != self.recipe.told_clusters:
+            told_what = "are told" if self.recipe.told_clusters else "are not told"
+            raise ValueError(f"clusters {told_what} by the recipe: expected their record accordingly")
         if told and not (len(names) == len(counts) == told and min(counts) >= 0 and sum(counts) > 0):
             raise ValueError(
                 f"{told} classes were told: expected as many class_names and class_counts, none below 0, "

@@ -96,13 +96,15 @@ def interpolate(
     columns: int,
     seed: int,
     classes: Tensor | None = None,
+    shares: Sequence[float] = (),
 ) -> Pixels:
     """`rows` walks of `columns` images each, from one random z to another: [rows*columns, C, H, W].
 
-    `classes` int64 [2 * rows] are those of the ends, random where None; between two of them the walk goes in
-    a straight line.
+    `classes` int64 [2 * rows] are those of the ends, drawn by `shares` where None; between two of them the
+    walk goes in a straight line.
     """
-    ends, size = draw_inputs(recipe, 2 * rows, seed, classes=classes).images, recipe.latent.size
+    ends = draw_inputs(recipe, 2 * rows, seed, shares=shares, classes=classes).images
+    size = recipe.latent.size
     share = torch.linspace(0, 1, columns).view(1, columns, 1)
     first, last = ends[0::2].unsqueeze(1), ends[1::2].unsqueeze(1)
     z = slerp(first[..., :size], last[..., :size], share)  # [rows, columns, Z]

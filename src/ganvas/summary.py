@@ -26,6 +26,9 @@ def summary(run: Run) -> list[str]:
         f"trained      step {run.step} of {r.steps} (epoch {r.epoch_of(run.step)}), batches of "
         f"{r.recipe.batch_size}, seed {r.seed}",
     ]  # fmt: skip
+    if r.recipe.classes:
+        kind = "clusters of their pixels" if r.recipe.told_clusters else "classes"
+        lines.append(f"told         {r.recipe.classes} {kind}")
     if r.branch is not None:
         changed = ", ".join(f"{key} {value}" for key, value in r.branch.changed.items()) or "nothing"
         lines.append(f"branch       of {r.branch.parent} at step {r.branch.step}; changed: {changed}")

@@ -15,7 +15,7 @@ import safetensors.numpy
 
 from ganvas.data import ImageSet
 from ganvas.data.clusters import Labels, clusters, sorted_into
-from ganvas.errors import RunError
+from ganvas.errors import DataError, RunError
 from ganvas.files import write_bytes
 from ganvas.randomness import Stream, derived_seed
 from ganvas.recipe import Recipe
@@ -26,7 +26,7 @@ def told(images: ImageSet, recipe: Recipe, seed: int) -> ImageSet:
     """The set with the labels that the players are told, sorted into clusters where the recipe says so.
 
     Raises:
-        UserError: more clusters than pictures.
+        UserError: more clusters than can be.
     """
     if not recipe.told_clusters:
         return images
@@ -41,25 +41,26 @@ def told_again(directory: RunDirectory, record: RunRecord, images: ImageSet, *, 
         directory: of the run.
         record: of the run.
         images: its set.
-        began: whether it has a checkpoint; one killed before its first is told anew.
+        began: whether it has a checkpoint; where it has none, clusters that cannot be read are found anew.
 
     Raises:
         RunError: the file is not there, or not what was written.
     """
     if record.clusters is None:
         return images
+    file = directory.clusters
     try:
-        labels = _read(directory.clusters, record.clusters.sha256)
-    except RunError as error:
+        return sorted_into(images, _read(file, record.clusters.sha256), record.recipe.classes)
+    except (RunError, DataError) as error:
         if began:
+            what = error if isinstance(error, RunError) else f"{file} is damaged: {error}"
             raise RunError(
-                f"{error}: it says which cluster each picture is in, so that the run cannot go on without; "
+                f"{what}; it says which cluster each picture is in, and the run cannot go on without: "
                 f"restore it, or train a new run"
             ) from None
         again = told(images, record.recipe, record.seed)
         write(directory, again)
         return again
-    return sorted_into(images, labels, record.recipe.classes)
 
 
 def recorded(images: ImageSet, recipe: Recipe) -> Clusters | None:
@@ -68,27 +69,32 @@ def recorded(images: ImageSet, recipe: Recipe) -> Clusters | None:
         return None
     assert images.labels is not None
     counts = np.bincount(images.labels, minlength=recipe.classes).tolist()
-    return Clusters(counts=tuple(counts), sha256=hashlib.sha256(_content(images.labels)).hexdigest())
+    return Clusters(counts=tuple(counts), sha256=_digest(images.labels))
 
 
 def write(directory: RunDirectory, images: ImageSet) -> None:
     """Put the clusters into the run directory."""
     assert images.labels is not None
-    write_bytes(directory.clusters, _content(images.labels), durable=True)
+    content = safetensors.numpy.save({"labels": images.labels.astype(np.int32)})
+    write_bytes(directory.clusters, content, durable=True)
 
 
 def _read(file: Path, sha256: str) -> Labels:
     try:
-        content = file.read_bytes()
+        labels = safetensors.numpy.load(file.read_bytes())["labels"]
     except OSError as error:
         raise RunError(f"cannot read {file}: {error.strerror}") from None
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise RunError(f"{file} is damaged, run.json has another hash of it")
-    try:
-        return safetensors.numpy.load(content)["labels"]
     except (KeyError, safetensors.SafetensorError):
-        raise RunError(f"{file} holds no labels") from None
+        raise RunError(f"{file} is damaged: it holds no labels") from None
+    if labels.dtype != np.int32 or labels.ndim != 1:
+        raise RunError(
+            f"{file} is damaged: expected labels int32 [N], got {labels.dtype} {list(labels.shape)}"
+        )
+    if _digest(labels) != sha256:
+        raise RunError(f"{file} is damaged: run.json has another hash of its labels")
+    return labels.astype(np.int64)
 
 
-def _content(labels: Labels) -> bytes:
-    return safetensors.numpy.save({"labels": labels.astype(np.int32)})
+def _digest(labels: Labels) -> str:
+    """Of the values, not of the file: other versions of its library may write other bytes."""
+    return hashlib.sha256(np.ascontiguousarray(labels, dtype="<i4").data).hexdigest()

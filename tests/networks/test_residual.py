@@ -104,7 +104,9 @@ def test_groups_share_the_operations_of_a_convolution():
 
 def recipe_of(block, **more):
     weights = Weights(rule="scaled_normal")
-    base = recipes.find("modern").changed({"classes": 0, "batch_size": 8, "latent.size": 6, "precision": "fp32"})
+    base = recipes.find("modern").changed(
+        {"classes": 0, "batch_size": 8, "latent.size": 6, "precision": "fp32"}
+    )
     return base.model_copy(
         update={
             "generator": ResidualGenerator(widths=(16, 8), block=block, slope=0.2, weights=weights),

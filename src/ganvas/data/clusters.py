@@ -8,6 +8,7 @@ while training; here of the pixels, once, before it); k-means: see `ganvas.metri
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -17,10 +18,14 @@ from torch.nn import functional as F
 
 from ganvas.data.imageset import ImageSet, in_chunks
 from ganvas.errors import UserError
+from ganvas.memory import unmap_read
 from ganvas.metrics.cells import SAMPLES, cell_of, k_means
 
 # Larger pictures, grey and RGB, are reduced to this many pixels a side: kinds show in what is coarse.
 SIDES = {1: 32, 3: 16}
+MOST = 2_000  # clusters: beyond, k-means takes longer than the training that it is for
+AT_ONCE = 32  # pictures read of a mapped file before its pages are let go of
+
 COMPONENTS = 50  # of the pixels, in which distances are taken: the rest is detail, and time
 
 Labels = NDArray[np.int64]
@@ -31,21 +36,24 @@ def clusters(images: ImageSet, count: int, seed: int) -> Labels:
 
     Args:
         images: the set; of a large one, so many as `k_means` looks at are drawn to find the centres.
-        count: how many clusters. Where fewer different pictures are, some stay empty.
+        count: how many clusters. Some stay empty where fewer of the pictures looked at differ.
         seed: of the draw and of the first centres.
 
     Raises:
-        UserError: fewer than 2 clusters, or more than pictures.
+        UserError: fewer than 2 clusters, more than pictures, or more than `MOST`.
     """
-    if not 2 <= count <= len(images):
+    most = min(len(images), MOST)
+    if not 2 <= count <= most:
         raise UserError(
-            f"{count} clusters: expected 2 to {len(images):,}, the pictures of {images.name}, or 0 for none"
+            f"--clusters {count}: expected 2 to {most:,} for the {len(images):,} pictures of {images.name}, "
+            f"or 0 for none"
         )
     rows = np.random.default_rng(seed).choice(len(images), min(len(images), SAMPLES), replace=False)
-    sample = _coarse(images.images[np.sort(rows)])
+    sample = torch.cat([_coarse(part) for part in _picked(images.images, np.sort(rows))])
     mean = sample.mean(0)
-    axes = _principal_axes(sample - mean)
-    centres = k_means((sample - mean) @ axes, count, seed)
+    sample -= mean
+    axes = _principal_axes(sample)
+    centres = k_means(sample @ axes, count, seed)
     parts = [cell_of((_coarse(part) - mean) @ axes, centres) for part in in_chunks(images.images)]
     labels: Labels = torch.cat(parts).numpy()
     return labels
@@ -57,11 +65,18 @@ def sorted_into(images: ImageSet, labels: Labels, count: int) -> ImageSet:
     return dataclasses.replace(images, labels=labels, class_names=names)
 
 
+def _picked(pixels: NDArray[np.uint8], rows: Labels) -> Iterator[NDArray[np.uint8]]:
+    """Some of the pictures, few at a time: of a mapped file not more than these is held."""
+    for part in np.array_split(rows, -(-len(rows) // AT_ONCE)):
+        yield pixels[part]
+        unmap_read(pixels)
+
+
 def _coarse(pixels: NDArray[np.uint8]) -> Tensor:
     """Pixels uint8 [n, C, H, W] as float32 [n, C * h * w] in 0 to 1, h and w at most what `SIDES` says."""
-    x = torch.from_numpy(np.array(pixels)).float() / 255
+    x = torch.from_numpy(np.array(pixels)).float()
     most = SIDES[x.shape[1]]
-    return F.adaptive_avg_pool2d(x, (min(x.shape[2], most), min(x.shape[3], most))).flatten(1)
+    return F.adaptive_avg_pool2d(x, (min(x.shape[2], most), min(x.shape[3], most))).flatten(1) / 255
 
 
 def _principal_axes(x: Tensor) -> Tensor:

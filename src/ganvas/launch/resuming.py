@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ganvas import devices, memory, session
-from ganvas.branch import new_branch
+from ganvas.branch import check_networks, new_branch
 from ganvas.data import NAMES, ImageSet, load
 from ganvas.errors import RunError, UserError
 from ganvas.launch.common import batches_of, checked_seed, made, measured, settings_of
@@ -106,7 +106,8 @@ def resume(
                 return measured(directory, quiet=quiet)
             return Run.open(directory.path)
         update = updates.find(recipe, record.steps)
-        told = told_again(directory, record, images, began=state.step > 0)
+        with devices.memory_errors():
+            told = told_again(directory, record, images, began=state.step > 0)
         record = record.model_copy(update={"clusters": recorded(told, recipe)})
         batches = batches_of(recipe, told, record.seed, place)
         directory.write(record)
@@ -121,8 +122,9 @@ def _check_branch(
     """Refuse what the branch could not train on, before anything of it is written."""
     place = _device_of(run.record, device)
     images = _load_again(run.record, data, memory_share)
-    told = told_again(run.directory, run.record, images, began=True)
-    batches_of(run.recipe.changed(settings), told, run.record.seed, place)
+    recipe = run.recipe.changed(settings)
+    check_networks(run.recipe, recipe)
+    batches_of(recipe, told_again(run.directory, run.record, images, began=True), run.record.seed, place)
 
 
 def _device_of(record: RunRecord, device: str) -> torch.device:

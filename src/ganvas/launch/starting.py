@@ -26,6 +26,7 @@ from ganvas.told import write as write_clusters
 from ganvas.training import updates
 from ganvas.training.state import new_state
 
+FEW = 10  # pictures a cluster on average
 MOST_TOLD = 100  # classes of which a run speaks: many more are names rather than kinds
 
 
@@ -66,8 +67,8 @@ def train(
         steps: length in steps instead of the recipe's.
         budget: "1m", "5m", "20m" or "1h": how long, where the recipe is drawn from the pictures.
         conditional: tell both players the classes, so that pictures of a class can be asked for.
-        clusters: tell them so many clusters of the pixels instead, which need no labels; 0 tells none. A
-            recipe that is drawn from the pictures has some unless told otherwise.
+        clusters: tell them so many clusters of the pixels instead, which need no labels; 0 tells none. Where
+            None, a recipe that is drawn from 200 pictures or more has some, others have none.
         seed: where all randomness comes from.
         device: "auto", "cpu" or "cuda".
         threads: processor threads; PyTorch's own choice where none is given.
@@ -94,7 +95,7 @@ def train(
     changed = settings_of(
         settings, epochs, steps, split=split, tensorboard=tensorboard, guard=guard, precision=precision
     )
-    changed |= _asked_clusters(clusters, conditional=conditional)
+    changed |= _asked_clusters(clusters, changed, conditional=conditional)
     recipe, data = _recipe_and_data(recipe, data, budget)
     chosen = _named(recipe, changed, budget)
     checked_seed(seed)
@@ -111,7 +112,8 @@ def train(
     if recipe is None:
         chosen, why = modern.drawn(images.image_shape, len(images), budget, changed)
         reason = (why, *_hint(chosen, images))
-    shown = told(images, chosen, seed)
+    with devices.memory_errors():
+        shown = told(images, chosen, seed)
     batches = batches_of(chosen, shown, seed, place)
     update = updates.find(chosen, steps_in(chosen.length, batches.steps_per_epoch))
     with devices.memory_errors():
@@ -206,14 +208,18 @@ def _hint(recipe: Recipe, images: ImageSet) -> Iterator[str]:
         )
 
 
-def _asked_clusters(clusters: int | None, *, conditional: bool) -> dict[str, Any]:
+def _asked_clusters(
+    clusters: int | None, settings: Mapping[str, Any], *, conditional: bool
+) -> dict[str, Any]:
     """The recipe's keys for what `clusters` asks."""
+    if conditional and (clusters or settings.get("classes_from") == "clusters"):
+        raise UserError("--conditional tells the labels, clusters stand in for them: choose one")
     if clusters is None:
         return {}
     if clusters < 0 or clusters == 1:
         raise UserError(f"--clusters {clusters}: expected 2 or more, or 0 for none")
-    if conditional and clusters:
-        raise UserError("--conditional tells the labels, --clusters what stands in for them: choose one")
+    if "classes" in settings or "classes_from" in settings:
+        raise UserError("--clusters is classes and classes_from in one: leave those out")
     return {"classes": clusters, "classes_from": "clusters" if clusters else "labels"}
 
 
@@ -244,6 +250,12 @@ def _notes(recipe: Recipe, images: ImageSet) -> Iterator[str]:
     """What the user should know before training starts; stored with the run."""
     if images.note:
         yield images.note
+    each = len(images) / max(recipe.classes, 1)
+    if recipe.told_clusters and each < FEW:
+        yield (
+            f"the {recipe.classes} clusters have {each:.1f} pictures each on average, which are soon "
+            f"learned by heart; --clusters takes fewer of them, or 0 for none"
+        )
     empty = [i for i, count in enumerate(_class_counts(images)) if not count]
     if recipe.classes and not recipe.told_clusters and empty:
         named = ", ".join(printable(images.class_names[i]) for i in empty[:10])
@@ -290,8 +302,9 @@ def _create(directory: RunDirectory, record: RunRecord, told: ImageSet) -> None:
         for old in directory.path.iterdir():
             if old.is_dir() and not old.is_symlink():
                 shutil.rmtree(old)
-            elif old.name not in (".lock", directory.record_file.name):
+            elif old.name not in (".lock", directory.record_file.name, directory.clusters.name):
                 old.unlink()
+        directory.clusters.unlink(missing_ok=True)  # last: with the rest gone, no checkpoint needs it
     directory.write(record)
     if record.clusters is not None:
         write_clusters(directory, told)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from ganvas.files import write_bytes
 from ganvas.images import Pixels, grid, png_bytes, to_picture
@@ -19,13 +20,17 @@ from ganvas.training.state import TrainState
 
 @dataclass(frozen=True)
 class Grids:
-    """Observer: writes `samples/<step>.png` whenever `due`; `sinks` get (step, the grid's pixels)."""
+    """Observer: writes `samples/<step>.png` whenever `due`; `sinks` get (step, the grid's pixels).
+
+    `shares` say how often each class comes in the data, where classes are told.
+    """
 
     directory: RunDirectory
     recipe: Recipe
     seed: int
     due: Callable[[int], bool]
     sinks: Sequence[Callable[[int, Pixels], None]] = ()
+    shares: Sequence[float] = ()
 
     def __call__(self, progress: Progress) -> None:
         """Write the grid if it is due."""
@@ -39,11 +44,18 @@ class Grids:
         if spec.latents == "new":
             seed = derived_seed(self.seed, Stream.GRID, state.step)
         count = spec.rows * spec.columns
-        # Classes in turn: where there are as many columns, each column is a class.
-        classes = torch.arange(count) % max(recipe.classes, 1)
-        inputs = draw_inputs(recipe, count, seed, Stream.GRID, classes=classes).images
+        classes = self._in_turn(count)
+        inputs = draw_inputs(recipe, count, seed, Stream.GRID, shares=self.shares, classes=classes).images
         images = generate(state.best_generator(), inputs, recipe.pixel_range)
         sheet = grid(images, spec.columns, inverted=spec.inverted)
         write_bytes(self.directory.sample_file(state.step), png_bytes(to_picture(sheet)))
         for sink in self.sinks:
             sink(state.step, sheet)
+
+    def _in_turn(self, count: int) -> Tensor | None:
+        """Classes in turn, so that with as many columns each is one; None where not all would be shown."""
+        recipe = self.recipe
+        shown = [i for i, share in enumerate(self.shares) if share or not recipe.told_clusters]
+        if not 0 < len(shown) <= count:
+            return None
+        return torch.tensor(shown)[torch.arange(count) % len(shown)]

@@ -65,6 +65,7 @@ class Watch:
             record.seed,
             self._due(recipe.grid.every),
             [board.grid for board in boards],
+            record.class_shares,
         )
         keep = recipe.checkpoints_keep_every
         self._checkpoints = Checkpoints(

@@ -124,12 +124,11 @@ def drawn(
     found = recipe_for(image_shape, images, budget)
     if first:
         asked = found.changed({"classes_from": "labels", **first} if "classes" in first else first)
-        told = {} if "classes" not in first else _told(asked)
         found = recipe_for(
             image_shape, images, budget,
             batch_size=asked.batch_size,
             length=asked.length if "length" in first else None,
-            **told,
+            **_told(first, asked),
         )  # fmt: skip
     found = found.changed(settings)
     channels, height, width = image_shape
@@ -146,7 +145,10 @@ def drawn(
     )
 
 
-def _told(asked: Recipe) -> dict[str, int]:
+def _told(first: Mapping[str, Any], asked: Recipe) -> dict[str, int]:
+    """What `recipe_for` is to tell the players, as far as it was asked for."""
+    if "classes" not in first:
+        return {"clusters": 0} if first.get("classes_from") == "labels" else {}
     if asked.told_clusters:
         return {"clusters": asked.classes}
     return {"labels": asked.classes, "clusters": 0}
