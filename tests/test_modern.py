@@ -52,6 +52,20 @@ def test_a_larger_budget_sees_more_images_with_wider_layers():
     assert widths == sorted(set(widths))
 
 
+@pytest.mark.parametrize(
+    ("budget", "seconds", "width"),
+    [("1m", 60, 32), ("4m", 240, 32), ("10m", 600, 48), ("60m", 3600, 96), ("99h", 356_400, 96)],
+)
+def test_any_minutes_and_hours_are_a_budget_with_the_layers_of_the_next_lower_level(budget, seconds, width):
+    recipe = modern.recipe_for((1, 28, 28), 60_000, budget)
+    widths = [layer.channels for layer in recipe.discriminator.layers]
+    assert widths[0] == width
+    step_seconds = modern._STEP_SECONDS + modern._MULTIPLY_ADD_SECONDS * 32 * modern._multiply_adds(
+        (1, 28, 28), widths
+    )
+    assert steps_in(recipe.length, 1) * step_seconds == pytest.approx(seconds, rel=1e-3)
+
+
 def test_larger_pictures_take_fewer_steps_in_the_same_time():
     steps = [images_seen(modern.recipe_for(shape, 60_000)) for shape in SHAPES[1:3] + SHAPES[5:]]
     assert steps == sorted(steps, reverse=True)
@@ -70,6 +84,9 @@ def test_a_batch_is_never_larger_than_half_of_the_pictures():
 def test_an_unknown_budget_is_refused_with_the_nearest():
     with pytest.raises(RecipeError, match=r"--budget 5min: did you mean '5m'\?"):
         modern.recipe_for((1, 28, 28), 100, "5min")
+    for budget in ("", "0m", "m", "100m", "1d", "-1h", "1.5h", "5m\n"):
+        with pytest.raises(RecipeError, match="any minutes or hours will do"):
+            modern.recipe_for((1, 28, 28), 100, budget)
 
 
 def test_the_named_recipe_is_the_one_for_mnist():
@@ -154,7 +171,7 @@ def test_a_longer_length_stretches_the_schedule_and_the_run_says_so(folder, tmp_
     [
         (["mlp", "--budget", "1m"], "--budget is for a recipe drawn from the pictures"),
         (["FOLDER", "--data", "mnist-5k"], "is a data set, and so is --data mnist-5k: name one of them"),
-        (["--data", "FOLDER", "--budget", "2m"], "--budget 2m: "),
+        (["--data", "FOLDER", "--budget", "2 min"], "--budget 2 min: "),
         (["--data", "nowhere"], "nowhere"),
         (["nowhere"], "unknown recipe 'nowhere'"),
         (["~nobody-here/pictures"], "a path begins with ~"),

@@ -166,7 +166,7 @@ def _train(commands: Any) -> None:
         "data set in its place, the recipe is drawn from the pictures",
     )  # fmt: skip
     parser.add_argument(
-        "--budget", metavar="1m|5m|20m|1h",
+        "--budget", metavar="1m|5m|20m|1h|...",
         help="how long to train without a named recipe, told by the time on two processor cores (default 5m)",
     )  # fmt: skip
     parser.add_argument(

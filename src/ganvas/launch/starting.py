@@ -65,7 +65,7 @@ def train(
         out: the run directory; `runs/<recipe>` (or `-2`, `-3`, ...) where none is given.
         epochs: length in epochs instead of the recipe's.
         steps: length in steps instead of the recipe's.
-        budget: "1m", "5m", "20m" or "1h": how long, where the recipe is drawn from the pictures.
+        budget: minutes or hours, as "5m" or "1h": how long, where the recipe is drawn from the pictures.
         conditional: tell both players the classes, so that pictures of a class can be asked for.
         clusters: tell them so many clusters of the pixels instead, which need no labels; 0 tells none. Where
             None, a recipe that is drawn from 200 pictures or more has some, others have none.

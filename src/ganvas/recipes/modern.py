@@ -11,6 +11,7 @@ where labels are not (Liu et al. 2020, arXiv 2006.10728), and where pictures are
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,9 +27,10 @@ from ganvas.networks import (
 from ganvas.recipe import Adam, Augment, Grid, Latent, Penalty, Recipe, Sampling, Schedule, steps_in
 
 # Seconds that a budget takes on two processor cores with bf16, and the channels of the outermost layers that
-# serve it best: a short run wants many steps, a long one a wider network.
+# serve it and longer ones best: a short run wants many steps, a long one a wider network.
 BUDGETS = {"1m": (60, 32), "5m": (300, 48), "20m": (1200, 64), "1h": (3600, 96)}
 BUDGET = "5m"
+_BUDGET = re.compile(r"([1-9][0-9]?)(m|h)")
 
 # A step's time there, measured: so much for itself and so much a multiply-add.
 _STEP_SECONDS, _MULTIPLY_ADD_SECONDS = 9e-3, 8.4e-12
@@ -54,7 +56,7 @@ def recipe_for(
     Args:
         image_shape: (C, H, W).
         images: how many there are.
-        budget: "1m", "5m", "20m" or "1h": how long to train, told by what takes so long on two cores.
+        budget: minutes or hours, as "5m" or "2h": how long to train, told by what takes so long on two cores.
         batch_size: instead of the recipe's own.
         length: instead of the budget's: a stretch of training, as "200 steps" or "15 epochs".
         labels: how many classes of labels both players are told.
@@ -64,10 +66,7 @@ def recipe_for(
     Raises:
         RecipeError: no such budget.
     """
-    budget = BUDGET if budget is None else budget
-    if budget not in BUDGETS:
-        raise RecipeError(f"--budget {budget}: {nearest(budget, BUDGETS)}")
-    seconds, first = BUDGETS[budget]
+    seconds, first = _budgeted(BUDGET if budget is None else budget)
     widths = _widths(image_shape, first)
     batch = batch_size or min(BATCH, max(images // 2, 1))
     step_seconds = _STEP_SECONDS + _MULTIPLY_ADD_SECONDS * batch * _multiply_adds(image_shape, widths)
@@ -110,6 +109,17 @@ def recipe_for(
         log_every="50 steps",
         grid=Grid(rows=8, columns=classes if 0 < classes <= 16 else 8, every=f"{max(steps // 40, 1)} steps"),
     )
+
+
+def _budgeted(budget: str) -> tuple[int, int]:
+    """Seconds, and the channels of the outermost layers."""
+    found = _BUDGET.fullmatch(budget)
+    if found is None:
+        raise RecipeError(
+            f"--budget {budget}: {nearest(budget, BUDGETS)}; any minutes or hours will do, 1m to 99h"
+        )
+    seconds = int(found[1]) * (60 if found[2] == "m" else 3600)
+    return seconds, max(width for least, width in BUDGETS.values() if least <= seconds)
 
 
 def drawn(
