@@ -84,6 +84,17 @@ def test_copying_needs_many_copies_and_a_test_that_says_so(copies, z, kinds):
     assert [f.kind for f in told(line(1, copies=copies, copying=z))] == kinds
 
 
+@pytest.mark.parametrize(
+    ("copies", "z", "kinds"), [(0.3835, -4.77, ["copying"]), (0.016, -0.52, []), (0.15, -4.0, [])]
+)
+def test_copying_of_forty_images_is_caught_though_a_tenth_of_the_few_unseen_ones_pass_for_copies(
+    copies, z, kinds
+):
+    # As measured: 40 digits for a minute, shown as they are and by DiffAugment (docs/few.md).
+    guard = Guard("runs/x", {"copies": 0.1})
+    assert [f.kind for f in guard.look(line(1, copies=copies, copying=z))] == kinds
+
+
 def test_scores_of_another_protocol_are_no_history():
     assert told(line(1, fid=1.0, protocol="q"), line(2, fid=50.0), line(3, fid=50.0)) == []
 

@@ -18,7 +18,7 @@ IMPROVED = 0.95  # a new best must be so much of the old one to count as an impr
 WORSE = 1.5  # times the best Fréchet distance, in two scores running: swings come and go
 ALIKE = 0.5  # Vendi score as a share of what it was, or of real images'
 LEARNED = 5  # scores after which a generator that never drew more has had its time
-COPIES = 0.05  # share of copies, and five times what unseen images show
+COPIES = 0.05  # share of copies, and twice what unseen images show: where these are few, a tenth by chance
 
 
 class Finding(NamedTuple):
@@ -125,7 +125,7 @@ class Guard:
         now = history[-1].score
         copies, real = now.get("copies"), self.floor.get("copies") or 0.01
         z = now.get("copying")
-        if copies is None or z is None or copies < max(COPIES, 5 * real) or z > -3:
+        if copies is None or z is None or copies < max(COPIES, 2 * real) or z > -3:
             return None
         return Finding(
             "copying",
