@@ -45,7 +45,7 @@ def test_each_cluster_is_learned_and_comes_as_often_as_in_the_data(tmp_path):
     assert sorted(counts) == [8, 12, 20, 40]
     shade_of = {40: 30, 8: 90, 12: 160, 20: 230}
     for number, count in enumerate(counts):
-        made = np.asarray(run.sample(30, class_=number)).mean()
+        made = np.asarray(run.sample(30, class_=f"cluster-{number}")).mean()
         assert made == pytest.approx(shade_of[count], abs=25)
     dark = (np.asarray(run.sample(2000, seed=1)).mean((1, 2, 3)) < 60).mean()
     assert dark == pytest.approx(0.5, abs=0.06)
@@ -65,15 +65,18 @@ def test_the_run_records_its_clusters_and_the_file_that_holds_them(tmp_path):
 def test_pictures_sampled_have_no_labels_where_none_were_there(tmp_path, capsys):
     run = train(tmp_path, steps=1)
     assert run.sample(3).labels is None
-    assert cli.main(["sample", str(run.path), "--class", "2", "--out", str(tmp_path / "s.npz")]) == 0
+    assert cli.main(["sample", str(run.path), "--class", "cluster-2", "--out", str(tmp_path / "s.npz")]) == 0
     with np.load(tmp_path / "s.npz") as found:
         assert list(found) == ["images"]
     assert cli.main(["interpolate", str(run.path), "--out", str(tmp_path / "w.png")]) == 0
     assert cli.main(["critique", str(run.path)]) == 0
     assert cli.main(["show", str(run.path), "--layers"]) == 0
     capsys.readouterr()
-    assert cli.main(["sample", str(run.path), "--class", "4"]) == 2
-    assert "--class 4: known: 0, 1, 2, 3" in capsys.readouterr().err
+    for asked in ("2", "cluster-4"):  # a number would be taken for a class
+        assert cli.main(["sample", str(run.path), "--class", asked]) == 2
+        assert "no classes; train with --conditional for these, or take one of cluster-0 to cluster-3" in (
+            capsys.readouterr().err
+        )
 
 
 def test_labels_are_scored_as_labels_while_clusters_are_told(tmp_path):

@@ -164,8 +164,8 @@ class Run:
             step: a checkpoint's step, "best" or "newest"; see `chosen_step`.
             epoch: a generator that the recipe saved by epoch, instead.
             ema: the averaged generator, where the run has one.
-            class_: the name or number of a class, or the number of a cluster, for a run that was told them;
-                each as often as in the data where None.
+            class_: the name or number of a class, or "cluster-3", for a run that was told them; each as often
+                as in the data where None.
 
         Raises:
             UserError: no such class, or a run without classes.
@@ -262,6 +262,11 @@ class Run:
                 f"--class {class_}: {self.path} was told no classes; train with --conditional for that"
             )
         names = self.record.class_names
+        if self.recipe.told_clusters and str(class_) not in names:
+            raise UserError(
+                f"--class {class_}: {self.path} was told clusters of the pixels, no classes; train with "
+                f"--conditional for these, or take one of {names[0]} to {names[-1]}"
+            )
         numbered = not any(name.isdecimal() for name in names)  # else 1 could be a name and a number
         if str(class_) in names:
             number = names.index(str(class_))

@@ -109,10 +109,10 @@ class RunRecord(Values):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Of the classes that the players are told; of clusters, their numbers."""
+        """Of the classes that the players are told; clusters are numbered."""
         if not self.recipe.told_clusters:
             return self.data.class_names
-        return tuple(str(number) for number in range(len(self.class_counts)))
+        return tuple(f"cluster-{number}" for number in range(len(self.class_counts)))
 
     @property
     def class_counts(self) -> tuple[int, ...]:

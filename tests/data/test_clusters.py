@@ -87,5 +87,5 @@ def test_a_sorted_set_has_the_clusters_for_labels_and_the_same_pictures():
     found = clusters(images, 3, seed=0)
     told = sorted_into(images, found, 3)
     assert told.images is images.images
-    assert told.class_names == ("0", "1", "2")
+    assert told.class_names == ("cluster-0", "cluster-1", "cluster-2")
     assert np.array_equal(told.labels, found)

@@ -96,7 +96,7 @@ def _step(word: str) -> int | str:
 def _class_argument(parser: Parser) -> None:
     parser.add_argument(
         "--class", dest="class_", metavar="NAME|N",
-        help="only this class, by name or number, of a run trained with --conditional; or only this cluster",
+        help="only this class, by name or number, of a run trained with --conditional (or cluster-N)",
     )  # fmt: skip
 
 

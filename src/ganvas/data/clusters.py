@@ -60,8 +60,8 @@ def clusters(images: ImageSet, count: int, seed: int) -> Labels:
 
 
 def sorted_into(images: ImageSet, labels: Labels, count: int) -> ImageSet:
-    """The same pictures with clusters in place of their labels; the names are the clusters' numbers."""
-    names = tuple(str(number) for number in range(count))
+    """The same pictures with clusters in place of their labels."""
+    names = tuple(f"cluster-{number}" for number in range(count))
     return dataclasses.replace(images, labels=labels, class_names=names)
 
 

@@ -80,7 +80,7 @@ def recipe_for(
     return Recipe(
         name="modern",
         summary="for any small pictures: a DCGAN with what has been learned since",
-        source="arXiv 1511.06434, 1801.04406, 1912.04958, 1806.04498; docs/speedrun.md",
+        source="arXiv 1511.06434, 1801.04406, 1912.04958, 1806.04498, 2006.10728; docs/speedrun.md",
         sampling=Sampling(partial_batch="drop"),
         batch_size=batch,
         latent=Latent(size=64),
