@@ -54,8 +54,10 @@ def clusters(images: ImageSet, count: int, seed: int) -> Labels:
     sample -= mean
     axes = _principal_axes(sample)
     centres = k_means(sample @ axes, count, seed)
-    parts = [cell_of((_coarse(part) - mean) @ axes, centres) for part in in_chunks(images.images)]
-    labels: Labels = torch.cat(parts).numpy()
+    labels, start = np.empty(len(images), np.int64), 0  # made first: parts would keep the heap from shrinking
+    for part in in_chunks(images.images):
+        labels[start : start + len(part)] = cell_of((_coarse(part) - mean) @ axes, centres).numpy()
+        start += len(part)
     return labels
 
 
