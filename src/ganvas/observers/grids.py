@@ -53,9 +53,10 @@ class Grids:
             sink(state.step, sheet)
 
     def _in_turn(self, count: int) -> Tensor | None:
-        """Classes in turn, so that with as many columns each is one; None where not all would be shown."""
+        """Classes in turn, so that with as many columns each is one; None where they come by their shares:
+        clusters, which mean nothing to who looks, and classes that would not all be shown.
+        """
         recipe = self.recipe
-        shown = [i for i, share in enumerate(self.shares) if share or not recipe.told_clusters]
-        if not 0 < len(shown) <= count:
+        if recipe.told_clusters or not 0 < recipe.classes <= count:
             return None
-        return torch.tensor(shown)[torch.arange(count) % len(shown)]
+        return torch.arange(count) % recipe.classes
