@@ -66,6 +66,17 @@ def test_any_minutes_and_hours_are_a_budget_with_the_layers_of_the_next_lower_le
     assert steps_in(recipe.length, 1) * step_seconds == pytest.approx(seconds, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("shape", "budget", "width"),
+    [((3, 32, 32), "5m", 48), ((3, 64, 64), "5m", 32), ((3, 64, 64), "1m", 8), ((3, 128, 128), "5m", 12),
+     ((3, 128, 128), "1h", 48), ((3, 256, 256), "1m", 8)],
+)  # fmt: skip
+def test_large_pictures_get_narrower_layers_rather_than_fewer_steps(shape, budget, width):
+    recipe = modern.recipe_for(shape, 5_000, budget)
+    assert recipe.discriminator.layers[0].channels == width
+    assert steps_in(recipe.length, 1) >= modern.STEPS or width == min(modern.WIDTHS)
+
+
 def test_larger_pictures_take_fewer_steps_in_the_same_time():
     steps = [images_seen(modern.recipe_for(shape, 60_000)) for shape in SHAPES[1:3] + SHAPES[5:]]
     assert steps == sorted(steps, reverse=True)

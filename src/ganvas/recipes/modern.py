@@ -26,10 +26,12 @@ from ganvas.networks import (
 )
 from ganvas.recipe import Adam, Augment, Grid, Latent, Penalty, Recipe, Sampling, Schedule, steps_in
 
-# Seconds that a budget takes on two processor cores with bf16, and the channels of the outermost layers that
-# serve it and longer ones best: a short run wants many steps, a long one a wider network.
+# Seconds that a budget takes on two processor cores with bf16, and the most channels of the outermost layers
+# that serve it and longer ones: a short run wants many steps, a long one a wider network. Pictures so large
+# that fewer than `STEPS` would fit get narrower layers.
 BUDGETS = {"1m": (60, 32), "5m": (300, 48), "20m": (1200, 64), "1h": (3600, 96)}
 BUDGET = "5m"
+STEPS, WIDTHS = 4500, (8, 12, 16, 24, 32, 48, 64, 96)
 _BUDGET = re.compile(r"([1-9][0-9]?)(m|h)")
 
 # A step's time there, measured: so much for itself and so much a multiply-add.
@@ -66,11 +68,9 @@ def recipe_for(
     Raises:
         RecipeError: no such budget.
     """
-    seconds, first = _budgeted(BUDGET if budget is None else budget)
-    widths = _widths(image_shape, first)
+    seconds, most = _budgeted(BUDGET if budget is None else budget)
     batch = batch_size or min(BATCH, max(images // 2, 1))
-    step_seconds = _STEP_SECONDS + _MULTIPLY_ADD_SECONDS * batch * _multiply_adds(image_shape, widths)
-    steps = max(round(seconds / step_seconds), 1)
+    widths, steps = _layers(image_shape, seconds, most, batch)
     if length is not None:
         steps = steps_in(length, max(images // batch, 1))
     if clusters is None:
@@ -112,7 +112,7 @@ def recipe_for(
 
 
 def _budgeted(budget: str) -> tuple[int, int]:
-    """Seconds, and the channels of the outermost layers."""
+    """Seconds, and the most channels of the outermost layers."""
     found = _BUDGET.fullmatch(budget)
     if found is None:
         raise RecipeError(
@@ -178,6 +178,18 @@ def _widths(image_shape: ImageShape, first: int) -> list[int]:
     side = max(image_shape[1:])
     layers = max(1, math.ceil(math.log2(side / 8)))
     return [min(first * 2**i, 512) for i in range(layers)]
+
+
+def _layers(image_shape: ImageShape, seconds: int, most: int, batch: int) -> tuple[list[int], int]:
+    """The widest layers, of `most` channels outermost, of which enough steps fit; and how many do."""
+    found: list[tuple[list[int], int]] = []
+    for first in WIDTHS:
+        widths = _widths(image_shape, first)
+        step = _STEP_SECONDS + _MULTIPLY_ADD_SECONDS * batch * _multiply_adds(image_shape, widths)
+        steps = max(round(seconds / step), 1)
+        if not found or (first <= most and steps >= STEPS):
+            found.append((widths, steps))
+    return found[-1]
 
 
 def _multiply_adds(image_shape: ImageShape, widths: list[int]) -> float:
