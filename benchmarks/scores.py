@@ -24,6 +24,7 @@ WAYS: dict[str, dict[str, Any]] = {  # of `ganvas train --data ...`, its recipe 
     "1m --clusters 0": {"budget": "1m", "clusters": 0},
     "1m": {"budget": "1m"},
     "1m --conditional": {"budget": "1m", "conditional": True},
+    "5m --clusters 0": {"budget": "5m", "clusters": 0},
     "5m": {"budget": "5m"},
     "20m": {"budget": "20m"},
 }

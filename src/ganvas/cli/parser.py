@@ -122,7 +122,8 @@ def _settings_argument(parser: Parser, what: str) -> None:
 def _precision_argument(parser: Parser) -> None:
     parser.add_argument(
         "--precision", choices=["auto", "fp32", "bf16"],
-        help="of products (default: the recipe's, fp32); auto is bf16 where the hardware multiplies it",
+        help="of products (default: the recipe's, fp32 in the classic ones, else auto); auto is bf16 where "
+        "the hardware multiplies it",
     )  # fmt: skip
 
 
