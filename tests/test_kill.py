@@ -31,9 +31,11 @@ def wait_for_progress(process, run, beyond):
 
 def test_a_run_killed_twenty_times_resumes_to_the_same_bits(tmp_path):
     data = tiny.data_file(tmp_path)
-    whole = tiny.train(tmp_path, "tutorial-dcgan", steps=STEPS, name="whole", settings=SETTINGS, data=data)
+    how = {"settings": SETTINGS, "data": data, "clusters": 3}
+    whole = tiny.train(tmp_path, "tutorial-dcgan", steps=STEPS, name="whole", **how)
     run, rng = tmp_path / "killed", random.Random(0)
     words = ["train", "tutorial-dcgan", "--data", str(data), "--out", str(run), "--steps", str(STEPS)]
+    words += ["--clusters", "3"]
     words += tiny.words("tutorial-dcgan", SETTINGS)
     process, kills, during_save, reached = start(words), 0, 0, 0
     while kills < 20:
