@@ -28,14 +28,16 @@ from ganvas.recipe import Adam, Augment, Grid, Latent, Penalty, Recipe, Sampling
 
 # Seconds that a budget takes on two processor cores with bf16, and the most channels of the outermost layers
 # that serve it and longer ones: a short run wants many steps, a long one a wider network. Pictures so large
-# that fewer than `STEPS` would fit get narrower layers.
+# that fewer than `STEPS` would fit get narrower layers, as long as these gain steps.
 BUDGETS = {"1m": (60, 32), "5m": (300, 48), "20m": (1200, 64), "1h": (3600, 96)}
 BUDGET = "5m"
 STEPS, WIDTHS = 4500, (8, 12, 16, 24, 32, 48, 64, 96)
 _BUDGET = re.compile(r"([1-9][0-9]?)(m|h)")
 
-# A step's time there, measured: so much for itself and so much a multiply-add.
-_STEP_SECONDS, _MULTIPLY_ADD_SECONDS = 9e-3, 8.4e-12
+# A step's time there, within two fifths of what was measured from 28 to 256 pixels: so much for itself; so
+# much a multiply-add, and less of those beyond a number; so much for each value of a picture beyond MNIST's.
+_STEP_SECONDS, _MULTIPLY_ADD_SECONDS, _VALUE_SECONDS = 9e-3, (8.4e-12, 3.5e-12), 65e-9
+_SMALL_MULTIPLY_ADDS, _SMALL_VALUES = 4.25e9, 28 * 28
 
 CLUSTERS, A_CLUSTER = 100, 100  # at most, and pictures that each has then at least, on average
 
@@ -185,11 +187,19 @@ def _layers(image_shape: ImageShape, seconds: int, most: int, batch: int) -> tup
     found: list[tuple[list[int], int]] = []
     for first in WIDTHS:
         widths = _widths(image_shape, first)
-        step = _STEP_SECONDS + _MULTIPLY_ADD_SECONDS * batch * _multiply_adds(image_shape, widths)
-        steps = max(round(seconds / step), 1)
-        if not found or (first <= most and steps >= STEPS):
+        steps = max(round(seconds / _step_seconds(image_shape, widths, batch)), 1)
+        if not found or (first <= most and steps >= min(STEPS, 0.7 * found[0][1])):
             found.append((widths, steps))
     return found[-1]
+
+
+def _step_seconds(image_shape: ImageShape, widths: list[int], batch: int) -> float:
+    """What a step takes, nearly."""
+    first, beyond = _MULTIPLY_ADD_SECONDS
+    work = batch * _multiply_adds(image_shape, widths)
+    large = max(work - _SMALL_MULTIPLY_ADDS, 0.0)
+    values = max(math.prod(image_shape) - _SMALL_VALUES, 0)
+    return _STEP_SECONDS + first * (work - large) + beyond * large + _VALUE_SECONDS * batch * values
 
 
 def _multiply_adds(image_shape: ImageShape, widths: list[int]) -> float:
