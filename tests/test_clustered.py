@@ -287,6 +287,6 @@ def test_the_drawn_recipe_tells_what_is_asked_for():
 
 def test_a_set_that_is_sorted_keeps_its_own_labels_elsewhere(tmp_path):
     images = ganvas.load(shaded(tmp_path, labels=True))
-    told = sorted_into(images, np.arange(80) % 4, 4)
+    told = sorted_into(images, np.arange(80) % 4, ("a", "b", "c", "d"))
     assert images.num_classes == 2
     assert told.num_classes == 4

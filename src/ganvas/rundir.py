@@ -69,6 +69,11 @@ class Clusters(Values):
     sha256: str
 
 
+def cluster_names(count: int) -> tuple[str, ...]:
+    """What clusters are called where classes have names."""
+    return tuple(f"cluster-{number}" for number in range(count))
+
+
 class Branch(Values):
     """Where a run began that went on from another's checkpoint."""
 
@@ -112,7 +117,7 @@ class RunRecord(Values):
         """Of the classes that the players are told; clusters are numbered."""
         if not self.recipe.told_clusters:
             return self.data.class_names
-        return tuple(f"cluster-{number}" for number in range(len(self.class_counts)))
+        return cluster_names(len(self.class_counts))
 
     @property
     def class_counts(self) -> tuple[int, ...]:
@@ -125,7 +130,8 @@ class RunRecord(Values):
     def class_shares(self) -> tuple[float, ...]:
         """How often each class comes in the data; () where the recipe tells no classes."""
         counts = self.class_counts if self.recipe.classes else ()
-        return tuple(count / sum(counts) for count in counts)
+        total = sum(counts)
+        return tuple(count / total for count in counts)
 
     @property
     def steps(self) -> int:

@@ -48,11 +48,11 @@ def run(s: Session) -> None:
         StorageError: the disk is full; the last good checkpoint is kept.
     """
     recipe, record, directory = s.record.recipe, s.record, s.directory
-    latent = recipe.latent
+    latent, shares = recipe.latent, record.class_shares
     shown = display(record.steps, s.state.step, quiet=s.quiet)
 
     def random(step: int) -> StepRandom:
-        return StepRandom(record.seed, step, latent.size, latent.distribution, s.device, record.class_shares)
+        return StepRandom(record.seed, step, latent.size, latent.distribution, s.device, shares)
 
     devices.make_repeatable(s.device)
     with stop_requests() as stopped, devices.memory_errors(), shown:

@@ -19,7 +19,7 @@ from ganvas.errors import DataError, RunError
 from ganvas.files import write_bytes
 from ganvas.randomness import Stream, derived_seed
 from ganvas.recipe import Recipe
-from ganvas.rundir import Clusters, RunDirectory, RunRecord
+from ganvas.rundir import Clusters, RunDirectory, RunRecord, cluster_names
 
 
 def told(images: ImageSet, recipe: Recipe, seed: int) -> ImageSet:
@@ -31,7 +31,7 @@ def told(images: ImageSet, recipe: Recipe, seed: int) -> ImageSet:
     if not recipe.told_clusters:
         return images
     labels = clusters(images, recipe.classes, derived_seed(seed, Stream.CLUSTERS))
-    return sorted_into(images, labels, recipe.classes)
+    return sorted_into(images, labels, cluster_names(recipe.classes))
 
 
 def told_again(directory: RunDirectory, record: RunRecord, images: ImageSet, *, began: bool) -> ImageSet:
@@ -50,7 +50,7 @@ def told_again(directory: RunDirectory, record: RunRecord, images: ImageSet, *, 
         return images
     file = directory.clusters
     try:
-        return sorted_into(images, _read(file, record.clusters.sha256), record.recipe.classes)
+        return sorted_into(images, _read(file, record.clusters.sha256), record.class_names)
     except (RunError, DataError) as error:
         if began:
             what = error if isinstance(error, RunError) else f"{file} is damaged: {error}"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from ganvas.data.batches import AT_ONCE
 from ganvas.data.imageset import ImageSet, in_chunks
 from ganvas.errors import UserError
 from ganvas.memory import unmap_read
@@ -24,8 +25,6 @@ from ganvas.metrics.cells import SAMPLES, cell_of, k_means
 # Larger pictures, grey and RGB, are reduced to this many pixels a side: kinds show in what is coarse.
 SIDES = {1: 32, 3: 16}
 MOST = 2_000  # clusters: beyond, k-means takes longer than the training that it is for
-AT_ONCE = 32  # pictures read of a mapped file before its pages are let go of
-
 COMPONENTS = 50  # of the pixels, in which distances are taken: the rest is detail, and time
 
 Labels = NDArray[np.int64]
@@ -61,9 +60,8 @@ def clusters(images: ImageSet, count: int, seed: int) -> Labels:
     return labels
 
 
-def sorted_into(images: ImageSet, labels: Labels, count: int) -> ImageSet:
-    """The same pictures with clusters in place of their labels."""
-    names = tuple(f"cluster-{number}" for number in range(count))
+def sorted_into(images: ImageSet, labels: Labels, names: tuple[str, ...]) -> ImageSet:
+    """The same pictures with clusters, of these names, in place of their labels."""
     return dataclasses.replace(images, labels=labels, class_names=names)
 
 
