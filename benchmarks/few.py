@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from runs import trained
 
-from ganvas import launch, metrics
+from ganvas import metrics
 from ganvas.data import load
 from ganvas.run import Run
 from ganvas.scores import Reference, load_reference
@@ -41,14 +42,6 @@ def subset(data: str, count: int, folder: Path) -> Path:
         np.savez(part, images=whole.images[rows])
         part.replace(path)
     return path
-
-
-def trained(path: Path, **how: Any) -> Run:
-    """A complete run, made where it is missing."""
-    if (path / "run.json").exists():
-        run = Run.open(path)
-        return run if run.step >= run.record.steps else launch.resume(path, quiet=True)
-    return launch.train(out=path, quiet=True, **how)
 
 
 def measured(run: Run, images: Path, reference: Reference) -> dict[str, Any]:

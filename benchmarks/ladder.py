@@ -16,10 +16,10 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from ganvas import launch
+from runs import trained
+
 from ganvas.data import load
 from ganvas.evaluation import evaluate_run
-from ganvas.run import Run
 
 R1 = {"kind": "r1", "weight": 0.2, "every": 8}
 ROWS: dict[str, dict[str, Any]] = {
@@ -52,16 +52,10 @@ def evaluated(name: str, seed: int, a: argparse.Namespace) -> dict[str, Any]:
     """The scores of a row's run, which is made where it is missing; `seconds` are of training."""
     folder = "".join(c if c.isalnum() else "-" for c in name)
     path = a.out / f"{Path(a.data).stem}-{a.steps}-steps" / f"{folder}-{seed}"
-    if not (path / "run.json").exists():
-        settings = {"scores": None, "guard": "off", "classes": 0, **ROWS[name]}
-        if settings["classes"] is None:
-            settings["classes"] = load(a.data).num_classes
-        launch.train(
-            data=a.data, budget="1m", steps=a.steps, seed=seed, out=path, settings=settings, quiet=True
-        )
-    run = Run.open(path)
-    if run.step < run.record.steps:
-        run = launch.resume(path, quiet=True)
+    settings = {"scores": None, "guard": "off", "classes": 0, **ROWS[name]}
+    if settings["classes"] is None:
+        settings["classes"] = load(a.data).num_classes
+    run = trained(path, data=a.data, budget="1m", steps=a.steps, seed=seed, settings=settings)
     if not run.directory.evaluation.exists():
         evaluate_run(run)
     found: dict[str, Any] = json.loads(run.directory.evaluation.read_text())

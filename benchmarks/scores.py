@@ -15,7 +15,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from ganvas import launch
+from runs import trained as complete
+
 from ganvas.evaluation import evaluate_run
 from ganvas.run import Run
 
@@ -41,16 +42,11 @@ COLUMNS = (
 def trained(recipe: str, steps: int, seed: int, folder: Path) -> tuple[Run, dict[str, Any]]:
     """A complete run and its evaluation, made where they are missing."""
     path = folder / f"{recipe}-{seed}".replace(" ", "-")
-    if (path / "run.json").exists():
-        run = Run.open(path)
-        if run.step < run.record.steps:
-            run = launch.resume(path, quiet=True)
-    elif recipe in DRAWN:
-        run = launch.train(**DRAWN[recipe], out=path, seed=seed)
+    if recipe in DRAWN:
+        run = complete(path, **DRAWN[recipe], seed=seed)
     else:
-        run = launch.train(
-            recipe, out=path, steps=steps, seed=seed, settings={"tensorboard": False, "precision": "auto"}
-        )
+        settings = {"tensorboard": False, "precision": "auto"}
+        run = complete(path, recipe=recipe, steps=steps, seed=seed, settings=settings)
     if not run.directory.evaluation.exists():
         evaluate_run(run)
     evaluation: dict[str, Any] = json.loads(run.directory.evaluation.read_text())

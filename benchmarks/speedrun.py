@@ -16,9 +16,10 @@ import argparse
 import json
 import statistics
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ganvas import launch
+from runs import trained
+
 from ganvas.run import Run
 from ganvas.scores.history import scored
 
@@ -29,14 +30,6 @@ class Mark(NamedTuple):
     seconds: float
     images: int
     fid: float
-
-
-def trained(path: Path, **how: Any) -> Run:
-    """A complete run, made where it is missing."""
-    if (path / "run.json").exists():
-        run = Run.open(path)
-        return run if run.step >= run.record.steps else launch.resume(path, quiet=True)
-    return launch.train(out=path, quiet=True, **how)
 
 
 def marks(run: Run) -> list[Mark]:
