@@ -16,7 +16,7 @@ train: $(READY)
 	@if [ -e $(RUN)/run.json ]; then $(BIN)/ganvas resume $(RUN); \
 	else $(BIN)/ganvas train --data mnist-5k --budget $(BUDGET) --out $(RUN); fi
 	@$(BIN)/ganvas sample $(RUN) --count 64 --out $(RUN)/sample.png
-	@echo "pictures: $(RUN)/sample.png  $(RUN)/animation.gif  $(RUN)/samples/"
+	@echo "images: $(RUN)/sample.png  $(RUN)/animation.gif  $(RUN)/samples/"
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -17,23 +17,23 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ganvas.data import ImageSet, load
-from ganvas.features import Extractor, find
+from ganvas.data import ImageSet, load_dataset
+from ganvas.features import Extractor, get_extractor
 from ganvas.metrics import frechet_distance, moments
 
-Pixels = npt.NDArray[np.uint8]
-Defect = Callable[[ImageSet, float, np.random.Generator], Pixels]
-Array = TypeVar("Array", Pixels, npt.NDArray[np.float64])
+ImageArray = npt.NDArray[np.uint8]
+Defect = Callable[[ImageSet, float, np.random.Generator], ImageArray]
+Array = TypeVar("Array", ImageArray, npt.NDArray[np.float64])
 SETS = ("mnist", "fashion-mnist")
 FLOOR = "test images as they are"
 
 
-def noise(images: ImageSet, deviation: float, random: np.random.Generator) -> Pixels:
+def noise(images: ImageSet, deviation: float, random: np.random.Generator) -> ImageArray:
     """Gaussian noise of this standard deviation, of 255, on every pixel."""
     return _rounded(images.images + random.normal(0, deviation, images.images.shape))
 
 
-def blur(images: ImageSet, deviation: float, _random: np.random.Generator) -> Pixels:
+def blur(images: ImageSet, deviation: float, _random: np.random.Generator) -> ImageArray:
     """A Gaussian of this standard deviation, in pixels."""
     reach = int(np.ceil(4 * deviation))
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
@@ -46,19 +46,19 @@ def blur(images: ImageSet, deviation: float, _random: np.random.Generator) -> Pi
     return _rounded(found)
 
 
-def dropped(images: ImageSet, classes: float, _random: np.random.Generator) -> Pixels:
+def dropped(images: ImageSet, classes: float, _random: np.random.Generator) -> ImageArray:
     """Without the first so many classes; the images become fewer."""
     assert images.labels is not None
     return images.images[images.labels >= classes]
 
 
-def repeated(images: ImageSet, times: float, random: np.random.Generator) -> Pixels:
+def repeated(images: ImageSet, times: float, random: np.random.Generator) -> ImageArray:
     """As many images, but of each so many copies."""
     kept = random.choice(len(images), max(1, len(images) // int(times)), replace=False)
     return np.repeat(images.images[kept], int(times), axis=0)[: len(images)]
 
 
-def shifted(images: ImageSet, pixels: float, _random: np.random.Generator) -> Pixels:
+def shifted(images: ImageSet, pixels: float, _random: np.random.Generator) -> ImageArray:
     """Moved to the right by so many pixels; black comes in."""
     return _moved(images.images, int(pixels), 3)
 
@@ -106,7 +106,7 @@ def _moved(images: Array, by: int, axis: int) -> Array:
     return found
 
 
-def _rounded(images: npt.NDArray[np.float64]) -> Pixels:
+def _rounded(images: npt.NDArray[np.float64]) -> ImageArray:
     return np.clip(np.rint(images), 0, 255).astype(np.uint8)
 
 
@@ -120,8 +120,8 @@ def main() -> None:
     began = time.perf_counter()
     columns = []
     for name in SETS:
-        train, test = first(load(name), a.reference), first(load(name, split="test"), a.count)
-        extractor = find(a.features, images=train)
+        train, test = first(load_dataset(name), a.reference), first(load_dataset(name, split="test"), a.count)
+        extractor = get_extractor(a.features, images=train)
         columns.append(list(measure(extractor, train, test)))
         print(
             f"<!-- {name}: {len(test):,} test images, {len(train):,} training images, "

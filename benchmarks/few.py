@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from runs import trained
 
 from ganvas import metrics
-from ganvas.data import load
-from ganvas.run import Run
-from ganvas.scores import Reference, load_reference
-from ganvas.scores.score import score
+from ganvas.data import load_dataset
+from ganvas.evaluation import Reference, load_reference
+from ganvas.evaluation.score import compute_score
+from ganvas.runs.run import Run
+from runs import trained
 
 WAYS: dict[str, dict[str, Any] | None] = {
     "none": None,
@@ -36,7 +36,7 @@ def subset(data: str, count: int, folder: Path) -> Path:
     path = folder / f"{Path(data).stem}-{count}.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        whole = load(data)
+        whole = load_dataset(data)
         rows = np.random.default_rng(0).permutation(len(whole))[:count]
         part = path.with_name(f"{path.stem}.partial.npz")
         np.savez(part, images=whole.images[rows])
@@ -47,19 +47,19 @@ def subset(data: str, count: int, folder: Path) -> Path:
 def measured(run: Run, images: Path, reference: Reference) -> dict[str, Any]:
     """The row of one run."""
     features = reference.extractor(np.asarray(run.sample(DRAWN, seed=0)))
-    found = score(features, reference)
-    seen = reference.extractor(load(images).images)
-    memorised = metrics.memorisation(features, seen, reference.features)
-    lines = run.metrics()
+    found = compute_score(features, reference)
+    seen = reference.extractor(load_dataset(images).images)
+    memorized = metrics.memorization_scores(features, seen, reference.features)
+    lines = run.history()
     return {
         "FID": found.fid.value,
         "KID": found.kid.value,
         "precision": found.precision.value,
         "recall": found.recall.value,
-        "copies": memorised.copies.value,
-        "C_T": memorised.copying,
+        "copies": memorized.copies.value,
+        "C_T": memorized.copying,
         "augmented": [line["augment_probability"] for line in lines if "augment_probability" in line][-1:],
-        "guard": sorted({line["guard"] for line in lines if "guard" in line}),
+        "health": sorted({line["health"] for line in lines if "health" in line}),
         "best": (run.best_step or run.step) / run.step,
     }
 
@@ -67,21 +67,21 @@ def measured(run: Run, images: Path, reference: Reference) -> dict[str, Any]:
 def row(name: str, found: list[dict[str, Any]]) -> str:
     """A line of the table: mean ± deviation over the seeds."""
 
-    def spread(key: str, digits: int) -> str:
+    def mean_std(key: str, digits: int) -> str:
         values = [f[key] for f in found]
         deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
         return f"{statistics.fmean(values):.{digits}f}{deviation}"
 
     adapted = [p for f in found for p in f["augmented"]]
-    said = sorted({kind for f in found for kind in f["guard"]})
+    said = sorted({kind for f in found for kind in f["health"]})
     cells = [
         name,
-        spread("FID", 2),
-        spread("KID", 3),
-        spread("precision", 2),
-        spread("recall", 2),
+        mean_std("FID", 2),
+        mean_std("KID", 3),
+        mean_std("precision", 2),
+        mean_std("recall", 2),
         f"{100 * statistics.fmean(f['copies'] for f in found):.1f}%",
-        spread("C_T", 0),
+        mean_std("C_T", 0),
         f"{statistics.fmean(adapted):.2f}" if adapted else "",
         f"{100 * statistics.fmean(f['best'] for f in found):.0f}%",
         ", ".join(said),
@@ -108,7 +108,7 @@ def main() -> None:
             found = []
             for seed in range(a.seeds):
                 path = a.out / f"{images.stem}-{a.budget}-{way}-{seed}"
-                run = trained(path, data=images, budget=a.budget, seed=seed, settings={"augment": WAYS[way]})
+                run = trained(path, data=images, budget=a.budget, seed=seed, overrides={"augment": WAYS[way]})
                 found.append(measured(run, images, reference))
             print(row(f"{count:,} | {way}", found), flush=True)
 

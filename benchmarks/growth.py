@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ganvas.files import write_json
+from ganvas.utils.io import write_json
 
 RECIPE = "tutorial-dcgan"
 
@@ -36,7 +36,7 @@ def bench(*words: str) -> dict[str, Any]:
 def width(factor: float) -> list[str]:
     """Settings that make every layer so many times as wide."""
     keys = {
-        "generator.base": 256, "generator.layers.0.channels": 128, "generator.layers.1.channels": 64,
+        "generator.base_channels": 256, "generator.layers.0.channels": 128, "generator.layers.1.channels": 64,
         "discriminator.layers.0.channels": 64, "discriminator.layers.1.channels": 128,
     }  # fmt: skip
     return [word for key, value in keys.items() for word in ("--set", f"{key}={int(value * factor)}")]
@@ -46,7 +46,7 @@ def axes() -> dict[str, dict[str, list[str]]]:
     """What is varied, one thing at a time."""
     return {
         "image size": {
-            str(side): ["--size", str(side), "--fit", "resize", "--set", "batch_size=64"]
+            str(side): ["--size", str(side), "--resize", "resize", "--set", "batch_size=64"]
             for side in (28, 32, 64, 128)
         },
         "width": {f"x{factor}": width(factor) for factor in (0.25, 0.5, 1, 2)},
@@ -66,7 +66,7 @@ def mapped(count: int, folder: Path) -> dict[str, Any]:
         for start in range(0, count, len(block)):
             file.write(block[: count - start].data)
     try:
-        return bench("--data", str(path), "--set", "scores=null", "--memory-share", "0")
+        return bench("--data", str(path), "--set", "scores=null", "--mmap-threshold", "0")
     finally:
         path.unlink()
 

@@ -11,20 +11,19 @@ again.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 from typing import Any
 
+from ganvas.data import load_dataset
+from ganvas.evaluation.history import read_evaluation
+from ganvas.runs.evaluate import evaluate_run
 from runs import trained
 
-from ganvas.data import load
-from ganvas.evaluation import evaluate_run
-
-R1 = {"kind": "r1", "weight": 0.2, "every": 8}
+R1 = {"kind": "r1", "weight": 0.2, "interval": 8}
 ROWS: dict[str, dict[str, Any]] = {
     "base: non-saturating, R1 0.2 every 8th step": {},
-    "minimax": {"objective": "minimax"},
+    "saturating": {"objective": "saturating"},
     "least squares": {"objective": "least_squares"},
     "hinge": {"objective": "hinge"},
     "relativistic": {"objective": "relativistic"},
@@ -40,10 +39,10 @@ ROWS: dict[str, dict[str, Any]] = {
     "gradient penalty 10": {"penalties": [{"kind": "gradient", "weight": 10}]},
     "DRAGAN 10": {"penalties": [{"kind": "dragan", "weight": 10}]},
     "no average": {"ema": None},
-    "level rates": {"schedule": None},
+    "level rates": {"generator_optimizer.schedule": None},
     "one rate for both, 1e-3": {"generator_optimizer.learning_rate": 1e-3},
     "DiffAugment": {"augment": {}},
-    "told 100 clusters of the pixels": {"classes": 100, "classes_from": "clusters"},
+    "told 100 clusters of the pixels": {"classes": 100, "condition_on": "clusters"},
     "told the labels": {"classes": None},  # as many as there are
 }
 
@@ -52,17 +51,17 @@ def evaluated(name: str, seed: int, a: argparse.Namespace) -> dict[str, Any]:
     """The scores of a row's run, which is made where it is missing; `seconds` are of training."""
     folder = "".join(c if c.isalnum() else "-" for c in name)
     path = a.out / f"{Path(a.data).stem}-{a.steps}-steps" / f"{folder}-{seed}"
-    settings = {"scores": None, "guard": "off", "classes": 0, **ROWS[name]}
-    if settings["classes"] is None:
-        settings["classes"] = load(a.data).num_classes
-    run = trained(path, data=a.data, budget="1m", steps=a.steps, seed=seed, settings=settings)
+    overrides = {"scores": None, "health": "off", "classes": 0, **ROWS[name]}
+    if overrides["classes"] is None:
+        overrides["classes"] = load_dataset(a.data).num_classes
+    run = trained(path, data=a.data, budget="1m", steps=a.steps, seed=seed, overrides=overrides)
     if not run.directory.evaluation.exists():
         evaluate_run(run)
-    found: dict[str, Any] = json.loads(run.directory.evaluation.read_text())
-    return {**found, "seconds": [line["seconds"] for line in run.metrics() if "seconds" in line][-1]}
+    found: dict[str, Any] = read_evaluation(run.directory.evaluation) or {}
+    return {**found, "seconds": [line["seconds"] for line in run.history() if "seconds" in line][-1]}
 
 
-def spread(values: list[float], digits: int) -> str:
+def mean_std(values: list[float], digits: int) -> str:
     """Mean ± deviation."""
     deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.{digits}f}{deviation}"
@@ -83,10 +82,10 @@ def main() -> None:
         fids = [f["fid"] for f in found]
         cells = [
             name,
-            spread(fids, 2),
+            mean_std(fids, 2),
             ", ".join(f"{fid:.2f}" for fid in fids),
-            spread([f["precision"] for f in found], 2),
-            spread([f["recall"] for f in found], 2),
+            mean_std([f["precision"] for f in found], 2),
+            mean_std([f["recall"] for f in found], 2),
             f"{statistics.fmean(f['seconds'] for f in found):.0f}",
         ]
         print("| " + " | ".join(cells) + " |", flush=True)

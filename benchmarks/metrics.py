@@ -22,12 +22,14 @@ from torch import Tensor
 from ganvas import metrics
 
 FUNCTIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], object]] = {
-    "nearest, reals to reals, k = 5": lambda _f, r, _u, _d: metrics.nearest(r, r, 5, exclude_self=True),
+    "nearest, reals to reals, k = 5": lambda _f, r, _u, _d: metrics.nearest_neighbors(
+        r, r, 5, exclude_self=True
+    ),
     "fid with its spread": lambda f, r, _u, _d: metrics.fid(f, r),
     "fid_infinity": lambda f, r, _u, _d: metrics.fid_infinity(f, r),
     "kid": lambda f, r, _u, _d: metrics.kid(f, r),
-    "manifold, radii given": lambda f, r, _u, d: metrics.manifold(f, r, real_radii=d),
-    "memorisation, radii given": lambda f, r, u, d: metrics.memorisation(f, r, u, train_nearest=d),
+    "manifold, radii given": lambda f, r, _u, d: metrics.manifold_scores(f, r, real_radii=d),
+    "memorization, radii given": lambda f, r, u, d: metrics.memorization_scores(f, r, u, train_nearest=d),
     "vendi_score": lambda f, _r, _u, _d: metrics.vendi_score(f),
 }
 
@@ -46,7 +48,7 @@ def measure(name: str, sizes: tuple[int, int, int]) -> tuple[float, int]:
     """Seconds and additional bytes of one function."""
     fakes, reals, width = sizes
     source = torch.Generator().manual_seed(0)
-    fake, real, unseen = (torch.randn(n, width, generator=source) for n in (fakes, reals, fakes))
+    fake, real, held_out = (torch.randn(n, width, generator=source) for n in (fakes, reals, fakes))
     radii = torch.full((reals, 5), width**0.5)
     torch.linalg.eigh(torch.eye(200, dtype=torch.float64) @ torch.eye(200, dtype=torch.float64))  # loads BLAS
     before = peak = resident()
@@ -60,7 +62,7 @@ def measure(name: str, sizes: tuple[int, int, int]) -> tuple[float, int]:
     watcher = threading.Thread(target=watch)
     watcher.start()
     start = time.perf_counter()
-    FUNCTIONS[name](fake, real, unseen, radii)
+    FUNCTIONS[name](fake, real, held_out, radii)
     seconds = time.perf_counter() - start
     done.set()
     watcher.join()

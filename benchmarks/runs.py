@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ganvas import launch
-from ganvas.run import Run
+import ganvas
+from ganvas.runs.run import Run
 
 
 def trained(path: Path, **how: Any) -> Run:
     """A complete run at `path`, made by `ganvas.train(**how)` where it is missing, else finished."""
     if not (path / "run.json").exists():
-        return launch.train(out=path, quiet=True, **how)
+        return ganvas.train(out=path, quiet=True, **how)
     run = Run.open(path)
-    return run if run.step >= run.record.steps else launch.resume(path, quiet=True)
+    return run if run.step >= run.record.steps else ganvas.resume(path, quiet=True)

@@ -4,24 +4,23 @@
 
 Runs that are there and complete are not trained again. The classic recipes get as many steps (NAME=STEPS) as
 take two minutes on two processor cores, so that a loaded machine changes the time and not the scores; the
-others, as "mnist 1m --conditional", what `ganvas train` draws from the pictures. All of it takes four hours.
+others, as "mnist 1m --conditional", what `ganvas train` draws from the images. All of it takes four hours.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 from typing import Any
 
+from ganvas.evaluation.history import read_evaluation
+from ganvas.runs.evaluate import evaluate_run
+from ganvas.runs.run import Run
 from runs import trained as complete
 
-from ganvas.evaluation import evaluate_run
-from ganvas.run import Run
-
 STEPS = {"tutorial-dcgan": 500, "fashion-dcgan": 500, "keras-cnn": 260, "mlp": 3000, "tf1-dcgan": 660}
-WAYS: dict[str, dict[str, Any]] = {  # of `ganvas train --data ...`, its recipe drawn from the pictures
+WAYS: dict[str, dict[str, Any]] = {  # of `ganvas train --data ...`, its recipe drawn from the images
     "1m --clusters 0": {"budget": "1m", "clusters": 0},
     "1m": {"budget": "1m"},
     "1m --conditional": {"budget": "1m", "conditional": True},
@@ -45,11 +44,11 @@ def trained(recipe: str, steps: int, seed: int, folder: Path) -> tuple[Run, dict
     if recipe in DRAWN:
         run = complete(path, **DRAWN[recipe], seed=seed)
     else:
-        settings = {"tensorboard": False, "precision": "auto"}
-        run = complete(path, recipe=recipe, steps=steps, seed=seed, settings=settings)
+        overrides = {"tensorboard": False, "precision": "auto"}
+        run = complete(path, recipe=recipe, steps=steps, seed=seed, overrides=overrides)
     if not run.directory.evaluation.exists():
         evaluate_run(run)
-    evaluation: dict[str, Any] = json.loads(run.directory.evaluation.read_text())
+    evaluation: dict[str, Any] = read_evaluation(run.directory.evaluation) or {}
     return run, evaluation
 
 
@@ -57,16 +56,16 @@ def row(recipe: str, runs: list[tuple[Run, dict[str, Any]]]) -> str:
     """Mean and deviation over seeds of every column."""
     cells = [f"`{recipe}`"]
     first, _ = runs[0]
-    readings = [[line for line in run.metrics() if "seconds" in line][-1] for run, _ in runs]
+    readings = [[line for line in run.history() if "seconds" in line][-1] for run, _ in runs]
     cells.append(f"{first.record.steps:,}")
     cells.append(f"{readings[0]['images_seen'] / 1e3:,.0f} k")
     for key, _ in COLUMNS:
         values = [float(found[key]) for _, found in runs if found.get(key) is not None]
-        cells.append(spread(values) if values else "")
+        cells.append(mean_std(values) if values else "")
     return "| " + " | ".join(cells) + " |"
 
 
-def spread(values: list[float]) -> str:
+def mean_std(values: list[float]) -> str:
     """Mean ± deviation, in digits that fit the size."""
     mean = statistics.fmean(values)
     digits = 1 if abs(mean) >= 10 else 2 if abs(mean) >= 0.1 else 4
@@ -79,8 +78,8 @@ def floors(found: dict[str, Any]) -> str:
     """The row of real images."""
     cells = ["real test images", "", ""]
     for key, _ in COLUMNS:
-        value = found.get(f"{key}_floor")
-        cells.append("" if value is None else spread([float(value)]))
+        value = found.get(f"{key}_baseline")
+        cells.append("" if value is None else mean_std([float(value)]))
     return "| " + " | ".join(cells) + " |"
 
 

@@ -1,4 +1,4 @@
-"""Time to score: the recipe drawn from the pictures against the classic one, in one command.
+"""Time to score: the recipe drawn from the images against the classic one, in one command.
 
     GANVAS_DATA=... python benchmarks/speedrun.py [--budget 1m] [--seeds 3] [--baseline EPOCHS]
 
@@ -13,15 +13,13 @@ epochs.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 from typing import NamedTuple
 
+from ganvas.evaluation.history import read_evaluation, scored_steps
+from ganvas.runs.run import Run
 from runs import trained
-
-from ganvas.run import Run
-from ganvas.scores.history import scored
 
 
 class Mark(NamedTuple):
@@ -34,12 +32,12 @@ class Mark(NamedTuple):
 
 def marks(run: Run) -> list[Mark]:
     """The scores while training, oldest first."""
-    lines = run.metrics()
+    lines = run.history()
     batch = run.recipe.batch_size
     step_seconds = batch / statistics.median(
         line["images_per_second"] for line in lines if "images_per_second" in line
     )
-    return [Mark(s.step * step_seconds, s.step * batch, s.fid) for s in scored(lines)]
+    return [Mark(s.step * step_seconds, s.step * batch, s.fid) for s in scored_steps(lines)]
 
 
 def first_below(run: list[Mark], fid: float) -> Mark | None:
@@ -49,7 +47,7 @@ def first_below(run: list[Mark], fid: float) -> Mark | None:
 
 def final(run: Run) -> float:
     """The best checkpoint's FID of 10,000 images."""
-    values: dict[str, float] = json.loads(run.directory.evaluation.read_text())
+    values: dict[str, float] = read_evaluation(run.directory.evaluation) or {}
     return values["fid"]
 
 
@@ -97,9 +95,9 @@ def main() -> None:
     a = parser.parse_args()
     fids, runs = [], []
     for seed in range(a.seeds):
-        settings = {"scores.every": a.every}
+        overrides = {"scores.interval": a.every}
         out = a.out / f"{Path(a.data).stem}-{a.budget}-{seed}"
-        run = trained(out, data=a.data, budget=a.budget, seed=seed, settings=settings)
+        run = trained(out, data=a.data, budget=a.budget, seed=seed, overrides=overrides)
         runs.append(marks(run))
         fids.append(final(run))
         at_end = runs[-1][-1]
@@ -111,9 +109,9 @@ def main() -> None:
     spread = f" ± {statistics.stdev(fids):.2f}" if len(fids) > 1 else ""
     print(f"modern, {a.budget}: FID {statistics.mean(fids):.2f}{spread}, 10,000 images", flush=True)
     if a.baseline:
-        settings = {"precision": "auto", "scores.every": "1 epoch"}
+        overrides = {"precision": "auto", "scores.interval": "1 epoch"}
         out = a.out / f"{Path(a.data).stem}-tutorial-dcgan"
-        run = trained(out, recipe="tutorial-dcgan", data=a.data, epochs=a.baseline, settings=settings)
+        run = trained(out, recipe="tutorial-dcgan", data=a.data, epochs=a.baseline, overrides=overrides)
         classic = marks(run)
         print(f"tutorial-dcgan: FID {final(run):.2f} at its best; each epoch {curve(classic)}")
         compared(runs, classic, a.keras_epoch, run.record.data.images)

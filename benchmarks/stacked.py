@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from ganvas import metrics
-from ganvas.data import load
-from ganvas.images import Pixels
-from ganvas.run import Run
-from ganvas.scores import load_reference
+from ganvas.data import load_dataset
+from ganvas.evaluation import load_reference
+from ganvas.runs.run import Run
+from ganvas.utils.images import ImageArray
 
 
-def triples(images: Pixels) -> Tensor:
+def triples(images: ImageArray) -> Tensor:
     """The digits of each channel, int64 [N, 3]."""
     reference = load_reference("mnist")
     told = reference.classifier
@@ -33,7 +33,7 @@ def triples(images: Pixels) -> Tensor:
     return torch.stack([told(reference.extractor(channel)) for channel in channels], 1)
 
 
-def line(name: str, images: Pixels) -> str:
+def line(name: str, images: ImageArray) -> str:
     """A row of the table."""
     found = metrics.stacked_modes(triples(images))
     return f"| {name} | {len(images):,} | {found.covered} | {found.kl:.3f} |"
@@ -48,7 +48,7 @@ def main() -> None:
     a = parser.parse_args()
     print("| | images | modes | KL |\n|---|---|---|---|")
     if a.data:
-        print(line("the set itself", load(a.data).images[: metrics.STACKED_SAMPLES]), flush=True)
+        print(line("the set itself", load_dataset(a.data).images[: metrics.STACKED_SAMPLES]), flush=True)
     for path in a.runs:
         run = Run.open(path)
         step = int(a.step) if str(a.step).isdecimal() else a.step

@@ -18,8 +18,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ganvas import devices
-from ganvas.files import write_json
+from ganvas.utils import devices
+from ganvas.utils.io import write_json
 
 PEERS = Path(__file__).parent / "peers"
 RECIPES = ("tutorial-dcgan", "keras-cnn", "mlp", "tf1-dcgan")
@@ -34,9 +34,9 @@ def timed(command: list[str]) -> dict[str, Any]:
     return found
 
 
-def contenders(recipe: str, keras: str | None, steps: int, warm_up: int) -> dict[str, list[str]]:
+def contenders(recipe: str, keras: str | None, steps: int, warmup: int) -> dict[str, list[str]]:
     """Commands by name."""
-    tail = [recipe, str(steps), str(warm_up)]
+    tail = [recipe, str(steps), str(warmup)]
     found = {
         f"ganvas {precision}": [sys.executable, str(PEERS / "ganvas_peer.py"), *tail, precision]
         for precision in (("fp32", "bf16") if devices.has_bf16() else ("fp32",))
@@ -47,9 +47,9 @@ def contenders(recipe: str, keras: str | None, steps: int, warm_up: int) -> dict
     return found
 
 
-def measure(recipe: str, keras: str | None, rounds: int, steps: int, warm_up: int) -> dict[str, Any]:
+def measure(recipe: str, keras: str | None, rounds: int, steps: int, warmup: int) -> dict[str, Any]:
     """Median seconds a step of every contender in every round."""
-    commands = contenders(recipe, keras, steps, warm_up)
+    commands = contenders(recipe, keras, steps, warmup)
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     versions = {}
     for number in range(rounds):
@@ -94,8 +94,8 @@ def main() -> None:
     a = parser.parse_args()
     import torch
 
-    machine = devices.describe(torch.device("cpu"))
-    results = [measure(recipe, a.keras, a.rounds, a.steps, a.warm_up) for recipe in a.recipes]
+    machine = devices.describe_machine(torch.device("cpu"))
+    results = [measure(recipe, a.keras, a.rounds, a.steps, a.warmup) for recipe in a.recipes]
     write_json(a.out, {"machine": machine, "results": results})
     print(f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}\n")
     print("| recipe | | a step | against Keras | against plain PyTorch |\n|---|---|---|---|---|")

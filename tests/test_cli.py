@@ -4,17 +4,42 @@ Every refusal is one line on stderr that begins with "ganvas: ", exit code 2 for
 the machine's, no traceback, and nothing half-written.
 """
 
+import dataclasses
+import inspect
 import io
 import json
+import shlex
 import zipfile
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
+import ganvas
 import tiny
-from ganvas.cli import main
+from ganvas.cli import main, parse
+from ganvas.cli.parser import COMMANDS
+from ganvas.errors import UserError
+from ganvas.runs.options import ForkOptions, ResumeOptions, TrainOptions
+from ganvas.training.objectives import OBJECTIVES
+
+PLUGIN = """
+from pathlib import Path
+import torch.nn.functional as F
+import ganvas
+from ganvas.callbacks import Callback
+
+@ganvas.register.objective("plain")
+def plain(real, fake):
+    return F.softplus(-real).mean() + F.softplus(fake).mean(), F.softplus(-fake).mean()
+
+@ganvas.register.callback("end")
+class End(Callback):
+    def on_end(self):
+        Path("ended").touch()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +97,7 @@ def test_the_whole_way_from_data_to_pictures_through_the_command_line(work, caps
     words += tiny.words("mlp")
     assert main(words) == 0
     captured = capsys.readouterr()
-    assert "72 grey images of 12x12" in captured.err
+    assert "72 gray images of 12x12" in captured.err
     assert "step 3/3" in captured.err
     assert main(["resume", "r", "--steps", "5"]) == 0
     assert main(["show", "r"]) == 0
@@ -85,18 +110,18 @@ def test_the_whole_way_from_data_to_pictures_through_the_command_line(work, caps
     assert array.dtype == np.uint8
     assert array.shape == (10, 1, 12, 12)
     assert (np.load("s.npz")["images"] == array).all()
-    with Image.open("folder/00003.png") as picture:
-        assert (np.asarray(picture) == array[3, 0]).all()
+    with Image.open("folder/00003.png") as image:
+        assert (np.asarray(image) == array[3, 0]).all()
     with Image.open("s.png") as sheet:
         assert sheet.size == (4 * 13 + 1, 3 * 13 + 1)
     assert main(["interpolate", "r", "--rows", "2", "--columns", "4", "--out", "walk.png"]) == 0
     with Image.open("walk.gif") as gif:
         assert gif.n_frames == 6
-    assert main(["animate", "r", "--out", "a.gif", "--no-thin"]) == 0
+    assert main(["animate", "r", "--out", "a.gif", "--no-subsample"]) == 0
     with Image.open("a.gif") as gif:
         assert gif.n_frames >= 2
     capsys.readouterr()
-    assert main(["critique", "r", "folder/00003.png", "folder"]) == 0
+    assert main(["discriminate", "r", "folder/00003.png", "folder"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + 4 + 1 + 10
     logit = float(lines[5].split()[-2])
@@ -141,18 +166,18 @@ BAD_TRAIN = {
     "a boolean for a number": (["mlp", "--set", "batch_size=true"], "'batch_size'"),
     "not a number": (["mlp", "--set", "generator_optimizer.learning_rate=NaN"], "learning_rate"),
     "no equals sign": (["mlp", "--set", "batch_size"], "key=value"),
-    "negative steps": (["mlp", "--steps", "-5"], "--steps -5"),
-    "zero epochs": (["mlp", "--epochs", "0"], "--epochs 0"),
+    "negative steps": (["mlp", "--steps", "-5"], "steps -5"),
+    "zero epochs": (["mlp", "--epochs", "0"], "epochs 0"),
     "steps and epochs": (["mlp", "--epochs", "1", "--steps", "2"], "not both"),
     "steps no number": (["mlp", "--steps", "x"], "--steps"),
-    "negative seed": (["mlp", "--seed", "-1"], "--seed -1"),
+    "negative seed": (["mlp", "--seed", "-1"], "seed -1"),
     "unknown device": (["mlp", "--device", "tpu"], "auto, cpu or cuda"),
     "unknown option": (["mlp", "--bacth", "3"], "--bacth"),
     "unknown objective": (["mlp", "--set", "objective=hinged"], "objective"),
     "unknown split": (["mlp", "--split", "half"], "split"),
     "no threads": (["mlp", "--threads", "0"], "--threads 0"),
     "batch larger than the set": (["mlp", "--set", "batch_size=6000"], "larger than the data set"),
-    "unknown fit": (["mlp", "--size", "20", "--fit", "squash"], "crop"),
+    "unknown fit": (["mlp", "--size", "20", "--resize", "squash"], "crop"),
     "missing recipe file": (["nothing.json"], "nothing.json"),
 }
 
@@ -177,8 +202,8 @@ def idx(kind, shape, payload):
 
 def png(shape=(12, 12), mode="L", noise=False):
     buffer = io.BytesIO()
-    picture = Image.effect_noise(shape, 90) if noise else Image.new(mode, shape)
-    picture.save(buffer, "PNG")
+    image = Image.effect_noise(shape, 90) if noise else Image.new(mode, shape)
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -212,8 +237,8 @@ def make_bad_data(name, folder):
         "truncated IDX": {"train-images-idx3-ubyte": idx(8, (4, 12, 12), bytes(500))},
         "labels as images": {"train-images-idx3-ubyte": idx(8, (4,), bytes(4))},
         "wrong magic": {"train-images-idx3-ubyte": b"\x12\x34" + bytes(600)},
-        "a picture that is none": {"a.png": b"not a picture", "b.png": png()},
-        "truncated picture": {"a.png": png((64, 64), noise=True)[:900], "b.png": png((64, 64))},
+        "an image that is none": {"a.png": b"not an image", "b.png": png()},
+        "truncated image": {"a.png": png((64, 64), noise=True)[:900], "b.png": png((64, 64))},
         "mixed sizes": {"a.png": png((12, 12)), "b.png": png((16, 12))},
         "mixed modes": {"a.png": png(), "b.png": png(mode="RGB")},
         "too small": {"a.png": png((4, 4))},
@@ -227,7 +252,7 @@ def make_bad_data(name, folder):
 BAD_DATA = [
     "missing path", "zip with names outside", "zip bomb", "npz with pickled objects",
     "labels of another length", "not a data set", "empty folder", "truncated IDX", "labels as images",
-    "wrong magic", "a picture that is none", "truncated picture", "mixed sizes", "mixed modes",
+    "wrong magic", "an image that is none", "truncated image", "mixed sizes", "mixed modes",
     "too small", "too large",
 ]  # fmt: skip
 
@@ -250,7 +275,7 @@ def test_bad_data_is_refused_in_one_line_and_nothing_is_written(work, capsys, na
     assert not list(work.glob("*.png"))
 
 
-@pytest.mark.parametrize("command", ["show", "sample", "interpolate", "animate", "critique", "resume"])
+@pytest.mark.parametrize("command", ["show", "sample", "interpolate", "animate", "discriminate", "resume"])
 def test_a_place_that_is_no_run_is_refused_in_one_line(work, capsys, command):
     assert "no run at" in refused(capsys, [command, "nowhere"])
     assert not (work / "nowhere").exists()
@@ -272,7 +297,7 @@ def test_a_command_that_does_not_exist_is_refused_with_the_nearest(capsys):
         (["interpolate", "--columns", "1"], "--columns 1"),
         (["interpolate", "--out", "x.gif"], ".png"),
         (["animate", "--out", "x.png"], ".gif"),
-        (["critique", "missing.png"], "missing.png"),
+        (["discriminate", "missing.png"], "missing.png"),
     ],
 )
 def test_bad_requests_to_a_run_are_refused_in_one_line(finished, work, capsys, words, expected):
@@ -283,8 +308,8 @@ def test_bad_requests_to_a_run_are_refused_in_one_line(finished, work, capsys, w
 
 def test_pictures_of_another_size_are_judged_only_with_a_fit(finished, work, capsys):
     (work / "big.png").write_bytes(png((30, 30)))
-    assert "30" in refused(capsys, ["critique", finished.path, "big.png"])
-    assert main(["critique", str(finished.path), "big.png", "--fit", "resize"]) == 0
+    assert "30" in refused(capsys, ["discriminate", finished.path, "big.png"])
+    assert main(["discriminate", str(finished.path), "big.png", "--resize", "resize"]) == 0
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_is_refused_in_one_line(work, capsys):
@@ -297,7 +322,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_refused_in_one_line(work, ca
     assert not (run.path / "sample.png").exists()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"format": 1}', '{"format": "one"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"format": 2}', '{"format": "one"}'])
 def test_an_edited_run_json_is_refused_in_one_line(work, capsys, text):
     (work / "r").mkdir()
     (work / "r" / "run.json").write_text(text)
@@ -341,12 +366,12 @@ def test_more_pictures_than_memory_holds_are_refused_at_once(finished, work, cap
 )
 def test_a_run_json_with_absurd_values_is_refused_in_one_line(work, capsys, path, value):
     run = tiny.train(work, "tutorial-dcgan", steps=1)
-    record = json.loads(run.directory.record_file.read_text())
+    record = json.loads(run.directory.record_path.read_text())
     place = record
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = value
-    run.directory.record_file.write_text(json.dumps(record))
+    run.directory.record_path.write_text(json.dumps(record))
     for command in (["sample", run.path, "--out", "x.png"], ["resume", run.path, "--steps", "3"]):
         refused(capsys, command)
     assert not (work / "x.png").exists()
@@ -369,9 +394,9 @@ def test_networks_that_would_not_fit_into_memory_are_refused_at_once(work, capsy
 
 def test_a_run_goes_on_only_with_the_recipe_it_began_with(work, capsys):
     run = tiny.train(work, "mlp", steps=2)
-    record = json.loads(run.directory.record_file.read_text())
+    record = json.loads(run.directory.record_path.read_text())
     record["recipe"]["generator_optimizer"]["learning_rate"] = 0.5
-    run.directory.record_file.write_text(json.dumps(record))
+    run.directory.record_path.write_text(json.dumps(record))
     assert "generator_optimizer" in refused(capsys, ["resume", run.path, "--steps", "3"])
 
 
@@ -412,8 +437,8 @@ OWN = """
 from typing import Literal
 from torch import nn
 from ganvas.networks import GeneratorSpec
-from ganvas.recipe import Recipe
-from ganvas.recipes import find
+from ganvas.recipes.schema import Recipe
+from ganvas.recipes import load_recipe
 
 class Straight(GeneratorSpec):
     kind: Literal["straight"] = "straight"
@@ -422,7 +447,7 @@ class Straight(GeneratorSpec):
         c, h, w = image_shape
         return nn.Sequential(nn.Linear(latent_size, c * h * w), nn.Tanh(), nn.Unflatten(1, (c, h, w)))
 
-recipe = find("mlp").model_copy(update={"name": "mine", "generator": Straight(), "batch_size": 16})
+recipe = load_recipe("mlp").model_copy(update={"name": "mine", "generator": Straight(), "batch_size": 16})
 """
 
 
@@ -433,10 +458,10 @@ def test_a_run_with_networks_of_ones_own_is_opened_with_their_code_and_never_wit
     capsys.readouterr()
     from ganvas.networks.spec import GeneratorSpec
 
-    GeneratorSpec.kinds.pop("straight")  # as in another process
-    assert "--code" in refused(capsys, ["sample", "r", "--out", "x.png"])
-    assert main(["sample", "r", "--out", "x.png", "--code", "mine.py"]) == 0
-    GeneratorSpec.kinds.pop("straight")
+    GeneratorSpec.kinds.remove("straight")  # as in another process
+    assert "--plugin" in refused(capsys, ["sample", "r", "--out", "x.png"])
+    assert main(["sample", "r", "--out", "x.png", "--plugin", "mine.py"]) == 0
+    GeneratorSpec.kinds.remove("straight")
 
 
 def test_a_recipe_module_beside_the_user_is_found_by_its_name(work, monkeypatch, capsys):
@@ -445,12 +470,12 @@ def test_a_recipe_module_beside_the_user_is_found_by_its_name(work, monkeypatch,
     assert main(["recipes", "show", "besides:recipe"]) == 0
     from ganvas.networks.spec import GeneratorSpec
 
-    GeneratorSpec.kinds.pop("straight", None)
+    GeneratorSpec.kinds.remove("straight")
 
 
 def test_options_may_come_before_the_pictures_that_are_judged(finished, work, capsys):
     (work / "big.png").write_bytes(png((30, 30)))
-    assert main(["critique", str(finished.path), "--fit", "resize", "big.png"]) == 0
+    assert main(["discriminate", str(finished.path), "--resize", "resize", "big.png"]) == 0
     assert "big.png" in capsys.readouterr().out
 
 
@@ -460,3 +485,83 @@ def test_metrics_of_the_wrong_kind_do_not_keep_a_run_from_being_shown(work, caps
         file.write(b'\xff\xfe\n{"step": "three"}\n{"step": 3, "generator_loss": "low"}\n[]\n')
     assert main(["show", str(run.path)]) == 0
     assert "step 2 of 2" in capsys.readouterr().out
+
+
+def test_an_unknown_flag_is_refused_with_the_nearest(capsys):
+    assert "did you mean '--budget'?" in refused(capsys, ["train", "mlp", "--buget", "5m"])
+
+
+def test_a_missing_folder_in_the_recipes_place_is_refused_as_a_folder(work, capsys):
+    assert "no such file or folder: photos/" in refused(capsys, ["train", "photos/"])
+    assert files_in(work) == []
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(work, capsys):
+    words = ["train", "mlp", "--data", "mnist-5k", "--steps", "100", "--dry-run"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    for text in ("mnist-5k: 5,000 gray images of 28x28", "1,489,936 parameters", "100 steps of 1024 images",
+                 "two processor cores", "runs/mlp", "ganvas train mlp"):  # fmt: skip
+        assert text in out
+    assert files_in(work) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.words)
+def test_every_help_ends_with_examples_that_its_own_parser_accepts(capsys, command):
+    with pytest.raises(SystemExit):
+        main([*command.words.split(), "--help"])
+    lines = capsys.readouterr().out.partition("examples:\n")[2].splitlines()
+    assert 2 <= len(lines) <= 3
+    for line in lines:
+        words = shlex.split(line.partition(" > ")[0])[1:]
+        assert parse(words).command.words.startswith(command.words)
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [(ganvas.train, TrainOptions), (ganvas.resume, ResumeOptions), (ganvas.fork, ForkOptions)],
+)
+def test_python_parameters_are_the_fields_that_make_the_flags(function, kind):
+    parameters = inspect.signature(function).parameters
+    assert set(parameters) == {field.name for field in dataclasses.fields(kind)}
+    for field in dataclasses.fields(kind):
+        if field.default is not dataclasses.MISSING:
+            assert parameters[field.name].default == field.default
+
+
+def test_a_plugin_file_registers_what_the_command_line_then_uses(work, capsys):
+    (work / "mine.py").write_text(PLUGIN)
+    data = tiny.data_file(work)
+    settings = tiny.words("mlp", {"update.rule": "simultaneous"})
+    words = ["train", "mlp", "--data", str(data), "--steps", "2", *settings]
+    assert (
+        main([*words, "--out", "r", "--plugin", "mine.py", "--callback", "end", "--set", "objective=plain"])
+        == 0
+    )
+    assert (work / "ended").exists()
+    assert json.loads((work / "r" / "run.json").read_text())["recipe"]["objective"] == "plain"
+    capsys.readouterr()
+    assert "unknown callback" in refused(capsys, [*words, "--out", "r2", "--callback", "nothing"])
+    assert not (work / "r2").exists()
+
+
+def test_a_loss_given_as_a_function_is_recorded_by_name_and_missed_by_name_later(work):
+    def softplus_loss(real, fake):
+        return F.softplus(-real).mean() + F.softplus(fake).mean(), F.softplus(-fake).mean()
+
+    overrides = {"objective": softplus_loss, "update.rule": "simultaneous"}
+    run = tiny.train(work, "mlp", steps=2, overrides=overrides)
+    assert run.recipe.objective == "softplus_loss"
+    OBJECTIVES.remove("softplus_loss")
+    with pytest.raises(UserError, match=r"unknown objective 'softplus_loss'.*--plugin"):
+        ganvas.resume(run.path, steps=4, quiet=True)
+
+
+def test_a_budget_gives_a_named_recipe_its_steps_and_a_note_says_so(work):
+    plan = ganvas.train("mlp", "mnist-5k", budget="1m", dry_run=True)
+    again = ganvas.train("mlp", "mnist-5k", budget="2m", dry_run=True)
+    assert again.record.steps == pytest.approx(2 * plan.record.steps, abs=1)
+    assert any("budget 1m" in note for note in plan.record.notes)
+    with pytest.raises(UserError, match="give one of them"):
+        ganvas.train("mlp", "mnist-5k", budget="1m", steps=5, dry_run=True)
+    assert files_in(work) == []

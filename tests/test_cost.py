@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from ganvas import cost, recipes
-from ganvas.cost import Cost
+from ganvas import recipes
+from ganvas.profiling import cost
+from ganvas.profiling.cost import Cost
 from ganvas.training.state import new_discriminator, new_generator
 
 BY_HAND = {
@@ -58,46 +59,46 @@ BY_HAND = {
 
 
 def totals(recipe, shape):
-    return tuple(map(cost.total, cost.layers(recipe, shape)))
+    return tuple(map(cost.total_cost, cost.network_layers(recipe, shape)))
 
 
 @pytest.mark.parametrize("name", BY_HAND)
 def test_costs_are_those_counted_by_hand(name):
-    assert totals(recipes.find(name), (1, 28, 28)) == BY_HAND[name]
+    assert totals(recipes.load_recipe(name), (1, 28, 28)) == BY_HAND[name]
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 30, 17)])
-@pytest.mark.parametrize("name", recipes.names())
+@pytest.mark.parametrize("name", recipes.recipe_names())
 def test_the_weights_are_those_of_the_built_networks(name, shape):
-    recipe = recipes.find(name)
+    recipe = recipes.load_recipe(name)
     built = new_generator(recipe, shape, 0), new_discriminator(recipe, shape, 0)
-    counted = [c.weights for c in totals(recipe, shape)]
+    counted = [c.parameters for c in totals(recipe, shape)]
     assert counted == [sum(p.numel() for p in network.parameters()) for network in built]
 
 
-@pytest.mark.parametrize("name", recipes.names())
+@pytest.mark.parametrize("name", recipes.recipe_names())
 def test_each_layer_tells_the_shape_that_it_puts_out(name):
-    recipe = recipes.find(name)
-    generator, discriminator = cost.layers(recipe, (3, 32, 24))
+    recipe = recipes.load_recipe(name)
+    generator, discriminator = cost.network_layers(recipe, (3, 32, 24))
     assert generator[-1].output == (3, 32, 24)
     assert discriminator[-1].output == ((recipe.classes,) if recipe.classes else ())
-    lines = cost.layer_lines(recipe, (3, 32, 24))
+    lines = cost.layer_table(recipe, (3, 32, 24))
     assert len(lines) == 1 + 2 + 2 + len(generator) + len(discriminator)
     assert sum("3 x 32 x 24" in line for line in lines) >= 1
 
 
 def test_counting_draws_no_random_numbers():
     before = torch.get_rng_state()
-    cost.layers(recipes.find("keras-cnn"), (1, 28, 28))
+    cost.network_layers(recipes.load_recipe("keras-cnn"), (1, 28, 28))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_table_names_every_recipe_with_its_source_data_length_and_cost():
-    text = "\n".join(cost.table())
-    for name in recipes.names():
-        recipe = recipes.find(name)
+    text = "\n".join(cost.recipe_table())
+    for name in recipes.recipe_names():
+        recipe = recipes.load_recipe(name)
         assert f"{name}: {recipe.summary}\n    source  {recipe.source}\n" in text
         assert f"{recipe.length}, batches of {recipe.batch_size}" in text
         g, d = totals(recipe, (1, 28, 28))
-        assert f"G {g.weights / 1e6:.2f} M weights" in text
-        assert f"D {d.weights / 1e6:.2f} M, {d.multiply_adds / 1e6:.1f} M" in text
+        assert f"G {g.parameters / 1e6:.2f} M parameters" in text
+        assert f"D {d.parameters / 1e6:.2f} M, {d.macs / 1e6:.1f} M" in text

@@ -26,7 +26,7 @@ def small_disk(tmp_path):
 def test_a_full_disk_stops_in_one_line_and_leaves_the_last_good_checkpoint(tmp_path, small_disk):
     data, run = tiny.data_file(tmp_path), small_disk / "run"
     words = ["train", "mlp", "--data", str(data), "--out", str(run), "--steps", "60"]
-    words += tiny.words("mlp", {"checkpoint_every": 1, "checkpoints_newest": 60})
+    words += tiny.words("mlp", {"checkpoint_interval": 1, "keep_last": 60})
     done = subprocess.run(
         [sys.executable, "-m", "ganvas", *words], capture_output=True, text=True, check=False
     )
@@ -34,7 +34,7 @@ def test_a_full_disk_stops_in_one_line_and_leaves_the_last_good_checkpoint(tmp_p
     assert "Traceback" not in done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ganvas: the disk is full")
-    opened = ganvas.open(run)
+    opened = ganvas.open_run(run)
     assert 1 < opened.step < 60
     opened.generator()
     assert opened.notes == []  # the newest checkpoint is whole
@@ -43,4 +43,4 @@ def test_a_full_disk_stops_in_one_line_and_leaves_the_last_good_checkpoint(tmp_p
     shutil.copytree(run, tmp_path / "copy")  # with room again, it goes on to the same bits
     ganvas.resume(tmp_path / "copy", steps=60, data=data, quiet=True)
     whole = tiny.train(tmp_path, "mlp", steps=60, name="whole", data=data)
-    assert tiny.weights(ganvas.open(tmp_path / "copy")) == tiny.weights(whole)
+    assert tiny.weights(ganvas.open_run(tmp_path / "copy")) == tiny.weights(whole)

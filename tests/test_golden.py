@@ -16,11 +16,11 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas import objectives, recipes
-from ganvas.networks.classes import Batch
+from ganvas import recipes
+from ganvas.networks.conditioning import Batch
 from ganvas.networks.layers import KerasBatchNorm
-from ganvas.training import updates
-from ganvas.training.state import assemble, new_discriminator, new_generator
+from ganvas.training import objectives, updates
+from ganvas.training.state import build_state, new_discriminator, new_generator
 
 FILES = sorted((Path(__file__).parent / "golden").rglob("*.json"))
 SHAPE = (1, 28, 28)
@@ -70,7 +70,7 @@ class FixedRandom:
     def latents(self, count):
         return self.z[:count]
 
-    def seed_dropout(self, network):
+    def seed_layers(self, generator, discriminator):
         pass
 
 
@@ -90,10 +90,10 @@ class Case:
             optimizer = getattr(self.state, f"{player}_optimizer")
             keep = optimizer.step
 
-            def spy(*args, player=player, optimizer=optimizer, keep=keep):
-                weights = optimizer.param_groups[0]["params"]
-                seen.append((player, {id(w): w.grad.clone() for w in weights}))
-                return keep(*args)
+            def spy(grads, player=player, optimizer=optimizer, keep=keep):
+                pairs = zip(optimizer.parameters, grads, strict=True)
+                seen.append((player, {id(w): grad.clone() for w, grad in pairs}))
+                return keep(grads)
 
             optimizer.step = spy
         terms = update(self.state, Batch(self.real), FixedRandom(self.z))
@@ -108,10 +108,12 @@ def file(request):
 def build(file):
     """The golden networks, weights and inputs of a file."""
     golden = json.loads(file.read_text())
-    recipe = recipes.find(golden["recipe"].replace("_", "-"))
-    recipe = recipe.changed({"discriminator.dropout": 0, "batch_size": golden["n_z"], "latent.size": 100})
+    recipe = recipes.load_recipe(golden["recipe"].replace("_", "-"))
+    recipe = recipe.with_overrides(
+        {"discriminator.dropout": 0, "batch_size": golden["n_z"], "latent.size": 100}
+    )
     g, d = new_generator(recipe, SHAPE, 0), new_discriminator(recipe, SHAPE, 0)
-    state = assemble(
+    state = build_state(
         recipe,
         g.to(memory_format=torch.channels_last),
         d.to(memory_format=torch.channels_last),
@@ -240,7 +242,7 @@ def expected_losses(golden):
 
 def test_losses_of_a_training_step_equal_keras_to_1e_5(file):
     def check(case):
-        terms, _ = case.gradients(updates.find(case.recipe))
+        terms, _ = case.gradients(updates.make_update(case.recipe))
         for name, value in expected_losses(case.golden).items():
             assert terms[name].item() == pytest.approx(value, rel=1e-5, abs=1e-5), name
 
@@ -253,13 +255,13 @@ def test_generator_loss_before_any_update_equals_keras_to_1e_5(file):
         value = losses.get("generator_before_update", losses.get("generator"))
         with torch.no_grad():
             logits = case.state.discriminator(case.state.generator(case.z))
-        loss = objectives.find(case.recipe.objective).generator(logits, logits)
+        loss = objectives.OBJECTIVES.find(case.recipe.objective).generator_loss(logits, logits)
         assert loss.item() == pytest.approx(value, rel=1e-5, abs=1e-5)
 
     holds(file, check)
 
 
-def cancelled(network):
+def canceled(network):
     """Biases in front of batch norm: the norm takes any shift back, so that their true gradient is 0."""
     layers = list(network.modules())
     return {
@@ -271,11 +273,11 @@ def cancelled(network):
 
 def check_gradients(case, player, grads):
     network = getattr(case.state, player)
-    zero = cancelled(network)
+    zero = canceled(network)
     trainable = [(t, o) for t, o in case.slots[player] if isinstance(t, nn.Parameter)]
     largest = max(s["norm"] for s in case.golden["grads"][player])
     for (tensor, order), summary in zip(trainable, case.golden["grads"][player], strict=True):
-        # Keras's own number for a cancelled bias is rounding noise: both must be noise.
+        # Keras's own number for a canceled bias is rounding noise: both must be noise.
         scale = largest if id(tensor) in zero else None
         assert_same(to_keras(grads[id(tensor)], order), summary, 1e-4, scale)
 
@@ -283,9 +285,9 @@ def check_gradients(case, player, grads):
 def test_gradients_before_any_update_equal_keras_to_1e_4_of_their_norm(file):
     def check(case):
         g, d = case.state.generator, case.state.discriminator
-        objective = objectives.find(case.recipe.objective)
+        objective = objectives.OBJECTIVES.find(case.recipe.objective)
         logits = d(g(case.z))
-        loss = objective.generator(logits, logits)
+        loss = objective.generator_loss(logits, logits)
         weights = list(g.parameters())
         grads = torch.autograd.grad(loss, weights)
         check_gradients(case, "generator", dict(zip(map(id, weights), grads, strict=True)))
@@ -295,8 +297,8 @@ def test_gradients_before_any_update_equal_keras_to_1e_4_of_their_norm(file):
 
 def test_discriminator_gradients_of_the_step_equal_keras_to_1e_4_of_their_norm(file):
     def check(case):
-        _, seen = case.gradients(updates.find(case.recipe))
-        first = next(grads for player, grads in seen if player == "discriminator")
+        _, steps = case.gradients(updates.make_update(case.recipe))
+        first = next(grads for player, grads in steps if player == "discriminator")
         check_gradients(case, "discriminator", first)
 
     holds(file, check)
@@ -304,9 +306,9 @@ def test_discriminator_gradients_of_the_step_equal_keras_to_1e_4_of_their_norm(f
 
 def test_every_weight_after_one_training_step_equals_keras_to_1e_4_of_its_norm(file):
     def check(case):
-        case.gradients(updates.find(case.recipe))
+        case.gradients(updates.make_update(case.recipe))
         for player in ("generator", "discriminator"):
-            zero = cancelled(getattr(case.state, player))
+            zero = canceled(getattr(case.state, player))
             spec = getattr(case.recipe, f"{player}_optimizer")
             after = case.golden["after"][player]
             for (tensor, order), summary in zip(case.slots[player], after, strict=True):
@@ -324,8 +326,8 @@ def test_every_weight_after_one_training_step_equals_keras_to_1e_4_of_its_norm(f
 
 
 def test_the_fifth_recipe_differs_from_the_first_only_by_its_data_and_schedule():
-    first, fifth = recipes.find("tutorial-dcgan"), recipes.find("fashion-dcgan")
+    first, fifth = recipes.load_recipe("tutorial-dcgan"), recipes.load_recipe("fashion-dcgan")
     differing = {key for key in type(first).model_fields if getattr(first, key) != getattr(fifth, key)}
     assert differing == {
-        "name", "summary", "data", "length", "checkpoint_every", "animation"
+        "name", "summary", "data", "length", "checkpoint_interval", "animation"
     }  # fmt: skip

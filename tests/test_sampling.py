@@ -7,17 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas import recipes, sampling
-from ganvas.networks.layers import KerasBatchNorm, ToMap
-from ganvas.randomness import Stream
-from ganvas.recipe import Latent
-from ganvas.sampling import draw_inputs, draw_latents, generate, interpolate, slerp
+from ganvas import recipes
+from ganvas.networks.layers import KerasBatchNorm, Reshape
+from ganvas.recipes.schema import Latent
+from ganvas.training import sampling
+from ganvas.training.rng import Stream
+from ganvas.training.sampling import generate, interpolate, sample_inputs, sample_z, slerp
 
-RECIPE = recipes.find("mlp").changed({"latent.size": 6, "generator.hidden": [7]})
+RECIPE = recipes.load_recipe("mlp").with_overrides({"latent.size": 6, "generator.hidden": [7]})
 
 
 def sample(network, recipe, count, seed):
-    return generate(network, draw_inputs(recipe, count, seed).images, recipe.pixel_range)
+    return generate(network, sample_inputs(recipe, count, seed).z, recipe.pixel_range)
 
 
 def generator():
@@ -31,35 +32,35 @@ class Spelled(nn.Module):
     def __init__(self):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(1))
-        self.seen = []
+        self.train_features = []
 
     def forward(self, z):
-        self.seen.append((len(z), self.training, torch.is_grad_enabled()))
+        self.train_features.append((len(z), self.training, torch.is_grad_enabled()))
         return z[:, :1, None, None].expand(-1, 1, 8, 8) * self.weight
 
 
 @pytest.mark.parametrize("distribution", ["normal", "uniform"])
 def test_the_first_z_are_the_same_for_every_count(distribution):
     latent = Latent(size=7, distribution=distribution)
-    many = draw_latents(latent, 50, seed=3)
+    many = sample_z(latent, 50, seed=3)
     assert many.shape == (50, 7)
     for count in (0, 1, 16, 49):
-        assert torch.equal(draw_latents(latent, count, seed=3), many[:count])
+        assert torch.equal(sample_z(latent, count, seed=3), many[:count])
 
 
 def test_z_differ_by_seed_stream_and_row():
     latent = Latent(size=7)
     rows = [
-        draw_latents(latent, 4, seed, stream)
+        sample_z(latent, 4, seed, stream)
         for seed in (0, 1)
-        for stream in (Stream.SAMPLE, Stream.GRID, Stream.VERDICT)
+        for stream in (Stream.SAMPLE, Stream.GRID, Stream.ACCURACY)
     ]
     assert len(torch.cat(rows).unique(dim=0)) == 24
 
 
 @pytest.mark.parametrize(("distribution", "second"), [("normal", 1), ("uniform", 1 / 3)])
 def test_z_follow_the_latents_distribution(distribution, second):
-    z = draw_latents(Latent(size=100, distribution=distribution), 500, seed=0).double()
+    z = sample_z(Latent(size=100, distribution=distribution), 500, seed=0).double()
     assert abs(z.mean().item()) < 4 * math.sqrt(second / z.numel())
     assert z.square().mean().item() == pytest.approx(second, rel=0.03)
     assert (z.abs().max().item() <= 1) is (distribution == "uniform")
@@ -71,14 +72,14 @@ def test_images_come_in_order_over_many_chunks_in_inference_mode(monkeypatch):
     pixels = list(range(0, 253, 23))
     z = torch.tensor(pixels)[:, None] / 255
     images = generate(network, z, (0, 1))
-    assert network.seen == [(4, False, False), (4, False, False), (3, False, False)]
+    assert network.train_features == [(4, False, False), (4, False, False), (3, False, False)]
     assert network.training  # as it was
     assert images[:, 0, 0, 0].tolist() == pixels
     assert (images.shape, images.dtype) == ((11, 1, 8, 8), np.uint8)
 
 
 def test_batch_norm_makes_no_difference_between_chunks_and_is_not_moved(monkeypatch):
-    z = draw_latents(RECIPE.latent, 9, seed=0)
+    z = sample_z(RECIPE.latent, 9, seed=0)
     network = generator()
     whole = generate(network, z, RECIPE.pixel_range)
     monkeypatch.setattr(sampling, "CHUNK", 2)
@@ -95,7 +96,7 @@ def test_the_same_seed_gives_the_same_pictures_and_another_seed_others():
     torch.manual_seed(99)  # must not matter
     assert np.array_equal(sample(network, RECIPE, 5, seed=1), first)
     assert not np.array_equal(sample(network, RECIPE, 5, seed=2), first)
-    assert np.array_equal(first, generate(network, draw_latents(RECIPE.latent, 5, 1), RECIPE.pixel_range))
+    assert np.array_equal(first, generate(network, sample_z(RECIPE.latent, 5, 1), RECIPE.pixel_range))
 
 
 # Arcs
@@ -159,17 +160,17 @@ def test_many_arcs_are_the_single_ones():
 def test_a_walk_leads_row_by_row_from_one_z_to_the_next():
     class Ends(Spelled):
         def forward(self, z):
-            self.seen.append(z)
+            self.train_features.append(z)
             return super().forward(z)
 
     network = Ends()
     images = interpolate(network, RECIPE, rows=2, columns=5, seed=4)
     assert images.shape == (10, 1, 8, 8)
-    z, ends = network.seen[0], draw_latents(RECIPE.latent, 4, seed=4)
+    z, ends = network.train_features[0], sample_z(RECIPE.latent, 4, seed=4)
     torch.testing.assert_close(z[[0, 4, 5, 9]], ends)
     torch.testing.assert_close(z[2], slerp(ends[0], ends[1], torch.tensor(0.5)))
 
 
 def test_samples_have_the_shape_that_the_generator_makes():
-    network = nn.Sequential(nn.Linear(6, 3 * 8 * 9), nn.Sigmoid(), ToMap(3, 8, 9))
+    network = nn.Sequential(nn.Linear(6, 3 * 8 * 9), nn.Sigmoid(), Reshape(3, 8, 9))
     assert sample(network, RECIPE, 2, seed=0).shape == (2, 3, 8, 9)

@@ -9,53 +9,58 @@ from PIL import Image
 
 import ganvas
 import tiny
-from ganvas import launch, recipes
+from ganvas import recipes
 from ganvas.errors import RunError, TrainingError, UserError
 
-RECIPES = list(recipes.CLASSIC)
+RECIPES = list(recipes.PRESETS)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_run_holds_record_metrics_grids_animation_and_checkpoint(tmp_path, recipe):
-    run = tiny.train(tmp_path, recipe, settings={"grid.every": 2})
-    steps = [line["step"] for line in run.metrics() if "generator_loss" in line]
+    run = tiny.train(tmp_path, recipe, overrides={"grid.interval": 2})
+    steps = [line["step"] for line in run.history() if "generator_loss" in line]
     assert steps == [1, 2, 3, 4, 5, 6]
     assert [p.name for p in run.directory.sample_files()] == [f"0000000{i}.png" for i in (0, 2, 4, 6)]
     assert run.step == 6
     with Image.open(run.directory.animation) as gif:
         assert gif.n_frames == 4
-    record = json.loads(run.directory.record_file.read_text())
+    record = json.loads(run.directory.record_path.read_text())
     assert record["recipe"]["name"] == recipe
-    assert record["data"]["fingerprint"] == ganvas.load(tmp_path / "discs.npz").fingerprint
-    for value in run.metrics()[-1].values():
+    assert record["data"]["fingerprint"] == ganvas.load_dataset(tmp_path / "discs.npz").fingerprint
+    for value in run.history()[-1].values():
         assert np.isfinite(value)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("shape", [(3, 16, 16), (1, 15, 15), (1, 8, 20)])
-def test_every_recipe_trains_on_grey_and_rgb_of_any_size_and_says_that_it_was_refitted(
+def test_every_recipe_trains_on_gray_and_rgb_of_any_size_and_says_that_it_was_refitted(
     tmp_path, recipe, shape
 ):
     run = tiny.train(tmp_path, recipe, steps=1, data=tiny.data_file(tmp_path, shape=shape))
     assert run.sample(3).shape == (3, *shape)
-    assert any("drawn for 28x28" in note for note in run.record.notes)
+    assert any("designed for 28x28" in note for note in run.record.notes)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_training_on_after_a_stop_gives_the_same_bits_as_never_stopping(tmp_path, recipe):
-    settings = {"ema": 0.9}
-    whole = tiny.train(tmp_path, recipe, steps=8, name="whole", settings=settings)
-    tiny.train(tmp_path, recipe, steps=3, name="parts", settings=settings)
-    parts = launch.resume(tmp_path / "parts", steps=8, quiet=True)
+    overrides = {"ema": 0.9}
+    whole = tiny.train(tmp_path, recipe, steps=8, name="whole", overrides=overrides)
+    tiny.train(tmp_path, recipe, steps=3, name="parts", overrides=overrides)
+    parts = ganvas.resume(tmp_path / "parts", steps=8, quiet=True)
     assert tiny.weights(parts) == tiny.weights(whole)
     assert parts.directory.sample_file(8).read_bytes() == whole.directory.sample_file(8).read_bytes()
 
 
 def test_observers_do_not_change_the_weights(tmp_path):
-    busy = {"grid.every": 1, "checkpoint_every": 1, "verdict": {"every": 1}, "generator_every": 1}
-    calm = {"grid.every": 6, "checkpoint_every": 6, "log_every": 6}
-    a = tiny.train(tmp_path, "tutorial-dcgan", name="busy", settings=busy)
-    b = tiny.train(tmp_path, "tutorial-dcgan", name="calm", settings=calm)
+    busy = {
+        "grid.interval": 1,
+        "checkpoint_interval": 1,
+        "accuracy_probe": {"interval": 1},
+        "generator_interval": 1,
+    }
+    calm = {"grid.interval": 6, "checkpoint_interval": 6, "log_interval": 6}
+    a = tiny.train(tmp_path, "tutorial-dcgan", name="busy", overrides=busy)
+    b = tiny.train(tmp_path, "tutorial-dcgan", name="calm", overrides=calm)
     assert tiny.weights(a) == tiny.weights(b)
 
 
@@ -66,14 +71,17 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path):
 
 
 def test_checkpoints_are_kept_newest_k_and_every_nth(tmp_path):
-    settings = {"checkpoint_every": 1, "checkpoints_newest": 2, "checkpoints_keep_every": 3}
-    run = tiny.train(tmp_path, steps=8, settings=settings)
+    overrides = {"checkpoint_interval": 1, "keep_last": 2, "keep_interval": 3}
+    run = tiny.train(tmp_path, steps=8, overrides=overrides)
     assert sorted(int(p.name) for p in run.directory.checkpoints.iterdir()) == [3, 6, 7, 8]
 
 
 def test_the_keras_recipe_saves_generators_with_their_epoch_and_a_verdict(tmp_path):
     run = tiny.train(
-        tmp_path, "keras-cnn", steps=8, settings={"generator_every": "1 epoch", "verdict.every": 4}
+        tmp_path,
+        "keras-cnn",
+        steps=8,
+        overrides={"generator_interval": "1 epoch", "accuracy_probe.interval": 4},
     )
     assert run.record.steps_per_epoch == 72 // 16
     assert [p.name for p in sorted(run.directory.generators.iterdir())] == [
@@ -84,19 +92,19 @@ def test_the_keras_recipe_saves_generators_with_their_epoch_and_a_verdict(tmp_pa
     assert (last == run.sample(3)).all()
     with pytest.raises(RunError, match="no generator of epoch 7; there are: 1, 2"):
         run.generator(epoch=7)
-    verdicts = [line for line in run.metrics() if "verdict_real" in line]
+    verdicts = [line for line in run.history() if "probe_real_accuracy" in line]
     assert [line["step"] for line in verdicts] == [4, 8]
-    assert all(0 <= line["verdict_fake"] <= 1 for line in verdicts)
+    assert all(0 <= line["probe_fake_accuracy"] <= 1 for line in verdicts)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_its_step_and_name_and_keeps_the_last_good_checkpoint(
     tmp_path,
 ):
-    settings = {"discriminator_optimizer.learning_rate": 1e30, "checkpoint_every": 1, "log_every": 50}
+    overrides = {"discriminator_optimizer.learning_rate": 1e30, "checkpoint_interval": 1, "log_interval": 50}
     with pytest.raises(TrainingError, match=r"became (nan|inf|-inf) at step \d+.*checkpoint") as caught:
-        tiny.train(tmp_path, steps=100, settings=settings)
+        tiny.train(tmp_path, steps=100, overrides=overrides)
     assert "\n" not in str(caught.value)
-    run = ganvas.open(tmp_path / "run")
+    run = ganvas.open_run(tmp_path / "run")
     for path in run.directory.checkpoints.iterdir():
         step = int(path.name)
         for network in (run.generator(step=step), run.discriminator(step=step)):
@@ -109,9 +117,9 @@ def test_a_run_moved_elsewhere_opens_samples_and_resumes(tmp_path):
     (tmp_path / "far").mkdir()
     shutil.move(tmp_path / "run", tmp_path / "far" / "moved")
     shutil.move(tmp_path / "discs.npz", tmp_path / "far" / "set.npz")
-    moved = ganvas.open(tmp_path / "far" / "moved")
+    moved = ganvas.open_run(tmp_path / "far" / "moved")
     assert moved.sample(2).shape == (2, 1, 12, 12)
-    resumed = launch.resume(moved.path, steps=6, data=tmp_path / "far" / "set.npz", quiet=True)
+    resumed = ganvas.resume(moved.path, steps=6, data=tmp_path / "far" / "set.npz", quiet=True)
     assert tiny.weights(resumed) == tiny.weights(whole)
 
 
@@ -120,13 +128,13 @@ def test_resuming_on_other_images_is_refused(tmp_path):
     (tmp_path / "other").mkdir()
     other = tiny.data_file(tmp_path / "other", seed=5)
     with pytest.raises(RunError, match="other images"):
-        launch.resume(run.path, steps=9, data=other, quiet=True)
+        ganvas.resume(run.path, steps=9, data=other, quiet=True)
 
 
 def test_a_finished_run_is_left_as_it_is_by_resume(tmp_path):
     run = tiny.train(tmp_path)
     before = {p: p.stat().st_mtime_ns for p in run.path.rglob("*")}
-    launch.resume(run.path, quiet=True)
+    ganvas.resume(run.path, quiet=True)
     assert {p: p.stat().st_mtime_ns for p in run.path.rglob("*")} == before
 
 
@@ -149,43 +157,51 @@ def test_overwrite_never_removes_a_folder_that_is_no_run(tmp_path):
 
 
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_path, capsys):
-    whole = tiny.train(tmp_path, steps=6, name="whole", settings={"checkpoint_every": 2})
-    run = tiny.train(tmp_path, steps=6, name="run", settings={"checkpoint_every": 2})
+    whole = tiny.train(tmp_path, steps=6, name="whole", overrides={"checkpoint_interval": 2})
+    run = tiny.train(tmp_path, steps=6, name="run", overrides={"checkpoint_interval": 2})
     file = run.directory.checkpoints / "00000006" / "generator.safetensors"
     file.write_bytes(file.read_bytes()[:-10])
     assert run.sample(1).shape[0] == 1
     assert "00000006" in run.notes[0]
     assert "damaged" in run.notes[0]
-    resumed = launch.resume(run.path)
+    resumed = ganvas.resume(run.path)
     assert "falling back" in capsys.readouterr().err
     assert tiny.weights(resumed) == tiny.weights(whole)
 
 
+def test_a_run_of_an_earlier_format_is_refused_with_what_to_do(tmp_path):
+    run = tiny.train(tmp_path)
+    record = json.loads(run.directory.record_path.read_text())
+    run.directory.record_path.write_text(json.dumps({**record, "format": 1}))
+    with pytest.raises(RunError, match=r"of an earlier ganvas .* or train it again"):
+        ganvas.open_run(run.path)
+
+
 def test_a_run_of_a_newer_format_is_refused(tmp_path):
     run = tiny.train(tmp_path)
-    record = json.loads(run.directory.record_file.read_text())
-    run.directory.record_file.write_text(json.dumps({**record, "format": 2}))
+    record = json.loads(run.directory.record_path.read_text())
+    run.directory.record_path.write_text(json.dumps({**record, "format": 3}))
     with pytest.raises(RunError, match="update ganvas"):
-        ganvas.open(run.path)
+        ganvas.open_run(run.path)
 
 
 def test_a_batch_larger_than_the_set_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(UserError, match="larger than the data set"):
-        tiny.train(tmp_path, settings={"batch_size": 100})
+        tiny.train(tmp_path, overrides={"batch_size": 100})
     assert not (tmp_path / "run").exists()
 
 
 def test_metrics_after_the_resumed_checkpoint_are_written_once(tmp_path):
-    run = tiny.train(tmp_path, steps=4, settings={"checkpoint_every": 2})
+    run = tiny.train(tmp_path, steps=4, overrides={"checkpoint_interval": 2})
     shutil.rmtree(run.directory.checkpoints / "00000004")
     with run.directory.metrics.open("a") as file:
         file.write('{"step": 5, "gener')  # cut off by a kill
-    launch.resume(run.path, steps=6, quiet=True)
-    assert [line["step"] for line in run.metrics()] == [1, 2, 3, 4, 5, 6]
+    ganvas.resume(run.path, steps=6, quiet=True)
+    assert [line["step"] for line in run.history()] == [1, 2, 3, 4, 5, 6]
 
 
 def test_no_file_of_a_run_is_a_pickle(tmp_path):
-    run = tiny.train(tmp_path, "keras-cnn", steps=8, settings={"generator_every": "1 epoch"})
+    run = tiny.train(tmp_path, "keras-cnn", steps=8, overrides={"generator_interval": "1 epoch"})
     suffixes = {p.suffix for p in run.path.rglob("*") if p.is_file() and p.name != ".lock"}
     assert suffixes == {".json", ".jsonl", ".png", ".gif", ".html", ".safetensors"}
 
@@ -193,21 +209,21 @@ def test_no_file_of_a_run_is_a_pickle(tmp_path):
 def test_a_memory_mapped_set_trains_and_resumes_to_the_same_bits(tmp_path, monkeypatch):
     monkeypatch.setenv("GANVAS_CACHE", str(tmp_path / "cache"))
     loaded = tiny.train(tmp_path, steps=6, name="loaded")
-    np.save(tmp_path / "discs.npy", tiny.pictures())
-    mapped = {"data": tmp_path / "discs.npy", "memory_share": 0}
-    assert isinstance(ganvas.load(mapped["data"], memory_share=0).images, np.memmap)
+    np.save(tmp_path / "discs.npy", tiny.images())
+    mapped = {"data": tmp_path / "discs.npy", "mmap_threshold": 0}
+    assert isinstance(ganvas.load_dataset(mapped["data"], mmap_threshold=0).images, np.memmap)
     tiny.train(tmp_path, steps=3, name="mapped", **mapped)
-    resumed = launch.resume(tmp_path / "mapped", steps=6, memory_share=0, quiet=True)
+    resumed = ganvas.resume(tmp_path / "mapped", steps=6, mmap_threshold=0, quiet=True)
     assert resumed.record.data.fingerprint == loaded.record.data.fingerprint
     assert tiny.weights(resumed) == tiny.weights(loaded)
 
 
 def test_a_run_directory_is_trained_by_one_process_at_a_time(tmp_path):
-    from ganvas.lock import only_one
+    from ganvas.runs.lock import exclusive_lock
 
     run = tiny.train(tmp_path)
-    with only_one(run.path), pytest.raises(RunError, match="another process"):
-        launch.resume(run.path, steps=9, quiet=True)
+    with exclusive_lock(run.path), pytest.raises(RunError, match="another process"):
+        ganvas.resume(run.path, steps=9, quiet=True)
 
 
 @pytest.mark.full_data
@@ -217,7 +233,7 @@ def test_every_recipe_finds_its_own_full_data(tmp_path, recipe):
         recipe,
         out=tmp_path / "run",
         steps=1,
-        settings={**tiny.TINY[recipe], "tensorboard": False, "scores": None},
+        overrides={**tiny.TINY[recipe], "tensorboard": False, "scores": None},
         quiet=True,
     )
     assert run.record.data.name == ("fashion-mnist" if recipe == "fashion-dcgan" else "mnist")

@@ -1,4 +1,4 @@
-"""Small runs for tests: real recipes with narrow networks, on a few real-looking pictures."""
+"""Small runs for tests: real recipes with narrow networks, on a few real-looking images."""
 
 import json
 
@@ -8,18 +8,23 @@ import ganvas
 
 CONVOLUTIONAL = {
     "batch_size": 16,
-    "generator.base": 8,
+    "generator.base_channels": 8,
     "generator.layers.0.channels": 8,
     "discriminator.layers.0.channels": 8,
     "discriminator.layers.1.channels": 8,
-    "log_every": 1,
+    "log_interval": 1,
 }
 TINY = {
-    "modern": {"batch_size": 16, "generator.base": 8, "discriminator.layers.0.channels": 8, "log_every": 1},
+    "auto": {
+        "batch_size": 16,
+        "generator.base_channels": 8,
+        "discriminator.layers.0.channels": 8,
+        "log_interval": 1,
+    },
     "tutorial-dcgan": {**CONVOLUTIONAL, "generator.layers.1.channels": 8},
     "fashion-dcgan": {**CONVOLUTIONAL, "generator.layers.1.channels": 8},
     "keras-cnn": {**CONVOLUTIONAL, "generator.layers.1.channels": 8},
-    "mlp": {"batch_size": 16, "generator.hidden": [16], "discriminator.hidden": [16], "log_every": 1},
+    "mlp": {"batch_size": 16, "generator.hidden": [16], "discriminator.hidden": [16], "log_interval": 1},
     "tf1-dcgan": {
         **CONVOLUTIONAL,
         "generator.hidden": [16],
@@ -29,7 +34,7 @@ TINY = {
 }
 
 
-def pictures(count=72, shape=(1, 12, 12), seed=0):
+def images(count=72, shape=(1, 12, 12), seed=0):
     """Bright discs on black, uint8 [count, C, H, W]: each at its own place, of its own size."""
     rng = np.random.default_rng(seed)
     c, h, w = shape
@@ -43,23 +48,23 @@ def pictures(count=72, shape=(1, 12, 12), seed=0):
 
 
 def data_file(folder, **how):
-    """An .npz of `pictures` in `folder`."""
+    """An .npz of `images` in `folder`."""
     path = folder / "discs.npz"
-    np.savez(path, images=pictures(**how))
+    np.savez(path, images=images(**how))
     return path
 
 
-def train(folder, recipe="tutorial-dcgan", *, steps=6, name="run", settings=None, **more):
+def train(folder, recipe="tutorial-dcgan", *, steps=6, name="run", overrides=None, **more):
     """A small finished run in `folder`."""
     data = more.pop("data", None) or data_file(folder)
-    changed = {"scores": None, **TINY[recipe], **(settings or {})}
-    how = {"steps": steps, "settings": changed, "device": "cpu", "threads": 1, "quiet": True}
+    changed = {"scores": None, **TINY[recipe], **(overrides or {})}
+    how = {"steps": steps, "overrides": changed, "device": "cpu", "threads": 1, "quiet": True}
     return ganvas.train(recipe, data, folder / name, **{**how, **more})
 
 
-def words(recipe, settings=None):
-    """The same settings for the command line."""
-    changed = {"scores": None, **TINY[recipe], **(settings or {})}
+def words(recipe, overrides=None):
+    """The same overrides for the command line."""
+    changed = {"scores": None, **TINY[recipe], **(overrides or {})}
     return ["--threads", "1", *(w for k, v in changed.items() for w in ("--set", f"{k}={json.dumps(v)}"))]
 
 

@@ -14,36 +14,36 @@ import ganvas
 from ganvas import recipes
 from ganvas.data import ImageSet
 from ganvas.data.batches import Batches
-from ganvas.randomness import StepRandom
 from ganvas.training import updates
-from ganvas.training.loop import train
+from ganvas.training.loop import training_steps
+from ganvas.training.rng import StepRNG
 from ganvas.training.state import new_state
 
 
 def main() -> None:
     """Time single steps."""
-    name, steps, warm_up, precision = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    recipe, cpu = recipes.find(name), torch.device("cpu")
+    name, steps, warmup, precision = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    recipe, cpu = recipes.load_recipe(name), torch.device("cpu")
     pixels = np.random.default_rng(0).integers(0, 256, (60_000, 1, 28, 28), dtype=np.uint8)
     images = ImageSet("noise", pixels, None, (), "")
     batches = Batches(
-        images, recipe.real_batch, order=recipe.sampling.order, partial_batch="drop", seed=0, device=cpu,
+        images, recipe.real_batch_size, order=recipe.sampling.order, drop_last=True, seed=0, device=cpu,
         steps_from=recipe.batch_size,
     )  # fmt: skip
     state = new_state(recipe, images.image_shape, 0, cpu)
 
-    def random(step: int) -> StepRandom:
-        return StepRandom(0, step, recipe.latent.size, recipe.latent.distribution, cpu)
+    def random(step: int) -> StepRNG:
+        return StepRNG(0, step, recipe.latent.size, recipe.latent.distribution, cpu)
 
     seconds, began = [], time.perf_counter()
-    for progress in train(
-        state, updates.find(recipe), batches, random, pixel_range=recipe.pixel_range,
-        until=warm_up + steps, precision=precision,
+    for progress in training_steps(
+        state, updates.make_update(recipe), batches, random, pixel_range=recipe.pixel_range,
+        until=warmup + steps, precision=precision,
     ):  # fmt: skip
-        float(progress.terms["generator_loss"])
+        float(progress.metrics["generator_loss"])
         seconds.append(time.perf_counter() - began)
         began = time.perf_counter()
-    print(json.dumps({"version": f"ganvas {ganvas.__version__}", "seconds": seconds[warm_up:]}))
+    print(json.dumps({"version": f"ganvas {ganvas.__version__}", "seconds": seconds[warmup:]}))
 
 
 if __name__ == "__main__":

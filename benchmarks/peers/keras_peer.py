@@ -156,7 +156,7 @@ RECIPES = {  # networks, rule, logits, G's and D's Adam, real images a batch
 
 
 def main():
-    name, steps, warm_up = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    name, steps, warmup = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     networks, rule, logits, for_g, for_d, batch = RECIPES[name]
     g, d = networks()
     ce = K.losses.BinaryCrossentropy(from_logits=logits)
@@ -167,12 +167,12 @@ def main():
     )
     seconds, began = [], None
     for i, real in enumerate(batches):
-        if i == warm_up + steps:
+        if i == warmup + steps:
             break
         began = time.perf_counter()
         float(step(real))  # waits until it is done
         seconds.append(time.perf_counter() - began)
-    print(json.dumps({"version": f"TensorFlow {tf.__version__}", "seconds": seconds[warm_up:]}))
+    print(json.dumps({"version": f"TensorFlow {tf.__version__}", "seconds": seconds[warmup:]}))
 
 
 if __name__ == "__main__":

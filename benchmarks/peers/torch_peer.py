@@ -82,7 +82,7 @@ RECIPES = {  # networks, rule, G's and D's learning rate, beta1, images a batch,
 
 
 def main():
-    name, steps, warm_up = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    name, steps, warmup = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     networks, rule, rate_g, rate_d, beta1, batch, reals = RECIPES[name]
     g, d = networks()
     ce = nn.BCEWithLogitsLoss()
@@ -128,12 +128,12 @@ def main():
 
     seconds = []
     for i, (real,) in enumerate(forever()):
-        if i == warm_up + steps:
+        if i == warmup + steps:
             break
         began = time.perf_counter()
         one_step(real)
         seconds.append(time.perf_counter() - began)
-    print(json.dumps({"version": f"PyTorch {torch.__version__}", "seconds": seconds[warm_up:]}))
+    print(json.dumps({"version": f"PyTorch {torch.__version__}", "seconds": seconds[warmup:]}))
 
 
 if __name__ == "__main__":

@@ -13,41 +13,46 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ganvas import register as register
     from ganvas.data import ImageSet as ImageSet
-    from ganvas.data import load as load
+    from ganvas.data import load_dataset as load_dataset
     from ganvas.errors import GanvasError as GanvasError
-    from ganvas.evaluation import evaluate as evaluate
-    from ganvas.launch import resume as resume
-    from ganvas.launch import train as train
-    from ganvas.recipe import Recipe as Recipe
-    from ganvas.run import Run as Run
+    from ganvas.recipes.schema import Recipe as Recipe
+    from ganvas.runs.compare import compare as compare
+    from ganvas.runs.evaluate import evaluate as evaluate
+    from ganvas.runs.fork import fork as fork
+    from ganvas.runs.resume import resume as resume
+    from ganvas.runs.run import Run as Run
+    from ganvas.runs.run import open_run as open_run
+    from ganvas.runs.train import train as train
 
 __version__ = "0.1.0"
 
-_PLACES = {
+_MODULES = {
     "GanvasError": "ganvas.errors",
     "ImageSet": "ganvas.data",
-    "Recipe": "ganvas.recipe",
-    "Run": "ganvas.run",
-    "evaluate": "ganvas.evaluation",
-    "load": "ganvas.data",
-    "resume": "ganvas.launch",
-    "train": "ganvas.launch",
+    "Recipe": "ganvas.recipes.schema",
+    "Run": "ganvas.runs.run",
+    "compare": "ganvas.runs.compare",
+    "evaluate": "ganvas.runs.evaluate",
+    "fork": "ganvas.runs.fork",
+    "load_dataset": "ganvas.data",
+    "open_run": "ganvas.runs.run",
+    "resume": "ganvas.runs.resume",
+    "train": "ganvas.runs.train",
 }
 
-__all__ = ["GanvasError", "ImageSet", "Recipe", "Run", "evaluate", "load", "open", "resume", "train"]
-
-
-def open(path: Any) -> Run:  # noqa: A001 - ganvas.open("runs/x") reads as it should
-    """Open a run directory; see `ganvas.Run`."""
-    from ganvas.run import Run
-
-    return Run.open(path)
+__all__ = [
+    "GanvasError", "ImageSet", "Recipe", "Run", "compare", "evaluate", "fork", "load_dataset", "open_run",
+    "register", "resume", "train",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(importlib.import_module(_PLACES[name]), name)
+    if name == "register":
+        return importlib.import_module("ganvas.register")
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'ganvas' has no attribute {name!r}")
 
 

@@ -1,18 +1,19 @@
 """Every error that ganvas raises on purpose, and the exit code it means.
 
     GanvasError
-    ├── UserError            exit 2: what was asked for or handed in cannot be used
-    │   ├── DataError        a data set, archive or picture is not what it should be
+    ├── UserError            exit 2: an argument or input cannot be used
+    │   ├── DataError        a data set, archive or image is not what it should be
     │   │   └── NoSplitError       it is whole, but has no such split
     │   ├── RecipeError      an unknown recipe or key, a value of the wrong type or sign
     │   ├── RunError         a run directory is missing, taken or damaged
     │   │   └── NewerFormatError   it was made by a newer ganvas
-    │   └── DeviceError      a device was asked for that this machine does not have
-    └── MachineError         exit 1: the request was right, the machine could not fulfil it
+    │   ├── DeviceError      a device was asked for that this machine does not have
+    │   └── CallbackError    a callback of the user's raised
+    └── MachineError         exit 1: the request was right, the machine could not fulfill it
         ├── DownloadError    a data set is not on this machine and could not be fetched
         ├── StorageError     a disk is full or may not be written
-        └── TrainingError    training cannot go on, as when a loss is no longer finite
-            └── GuardStop    the guard found a reason to stop, and was asked to
+        └── TrainingError    training cannot continue, as when a loss is no longer finite
+            └── HealthStop   a health check failed and health is "stop"
 
 A message is one line: what was expected, what came, what to do.
 """
@@ -28,13 +29,13 @@ class GanvasError(Exception):
 
 
 class UserError(GanvasError):
-    """What was asked for or handed in cannot be used."""
+    """An argument or input cannot be used."""
 
     exit_code = 2
 
 
 class DataError(UserError):
-    """A data set, archive or picture is not what it should be."""
+    """A data set, archive or image is not what it should be."""
 
 
 class NoSplitError(DataError):
@@ -57,8 +58,12 @@ class DeviceError(UserError):
     """A device was asked for that this machine does not have."""
 
 
+class CallbackError(UserError):
+    """A callback of the user's raised an exception."""
+
+
 class MachineError(GanvasError):
-    """The request was right, but the machine could not fulfil it."""
+    """The request was right, but the machine could not fulfill it."""
 
 
 class DownloadError(MachineError):
@@ -66,31 +71,31 @@ class DownloadError(MachineError):
 
 
 class StorageError(MachineError):
-    """A disk is full, or a place may not be written."""
+    """A disk is full, or a folder may not be written."""
 
 
 class TrainingError(MachineError):
-    """Training cannot go on, as when a loss is no longer finite."""
+    """Training cannot continue, as when a loss is no longer finite."""
 
 
-class GuardStop(TrainingError):  # noqa: N818 - it is no error of the machine, and reads as it is caught
-    """The guard found a reason to stop the run, and was asked to."""
+class HealthStop(TrainingError):  # noqa: N818 - it names an event, as StopIteration does
+    """A health check failed, and the run was to stop then (health "stop")."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Words for an error line: the known names nearest to `word`, or all of them.
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Words for an error message: the known name closest to `word`, or all of them.
 
-    >>> nearest("tutorial-dcgna", ["mlp", "tutorial-dcgan"])
+    >>> did_you_mean("tutorial-dcgna", ["mlp", "tutorial-dcgan"])
     "did you mean 'tutorial-dcgan'?"
     """
     names = list(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    shown = ", ".join(map(printable, names[:30]))
-    return f"known: {shown}" + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+    listed = ", ".join(map(printable, names[:30]))
+    return f"known: {listed}" + (f" and {len(names) - 30} more" if len(names) > 30 else "")
 
 
 def printable(name: str) -> str:
-    """A name from outside as one line shows it: control characters are spelled."""
+    """A name from outside for one line of output: control characters are escaped."""
     return name if name.isprintable() else repr(name)[1:-1]

@@ -1,8 +1,8 @@
-"""Every test of the data room runs as on a machine that has no data, no cache and no proxy."""
+"""Every test of `ganvas.data` runs as on a machine that has no data, no cache and no proxy."""
 
 import pytest
 
-from ganvas.data import places
+from ganvas.data import search_paths
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def bare_machine(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("GANVAS_CACHE", str(root / "cache"))
     monkeypatch.setenv("HOME", str(root / "home"))
     monkeypatch.setenv("USERPROFILE", str(root / "home"))
-    monkeypatch.setattr(places, "DEBIAN", str(root / "debian"))
+    monkeypatch.setattr(search_paths, "DEBIAN", str(root / "debian"))
     (root / "work").mkdir()
     monkeypatch.chdir(root / "work")
     return root

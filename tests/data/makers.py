@@ -11,22 +11,22 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ganvas.data.catalog import IdxSplit, KnownSet, PublishedFile
+from ganvas.data.published_sets import IdxSplit, PublishedFile, PublishedSet
 
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
-def grey(count=12, height=9, width=11, seed=0):
+def gray(count=12, height=9, width=11, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, 1, height, width), np.uint8)
 
 
-def colour(count=12, height=9, width=11, seed=0):
+def color(count=12, height=9, width=11, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, 3, height, width), np.uint8)
 
 
 def classes(count=12, number=3):
-    """Labels in sorted order, as the pictures of class folders come."""
+    """Labels in sorted order, as the images of class folders come."""
     return np.sort(np.arange(count) % number)
 
 
@@ -50,14 +50,14 @@ def npy_bytes(array):
     return stream.getvalue()
 
 
-def png_bytes(image, form="PNG", **options):
+def encode_png(image, form="PNG", **options):
     stream = io.BytesIO()
-    picture = image if isinstance(image, Image.Image) else to_picture(image)
-    picture.save(stream, form, **options)
+    image = image if isinstance(image, Image.Image) else to_pil(image)
+    image.save(stream, form, **options)
     return stream.getvalue()
 
 
-def to_picture(image):
+def to_pil(image):
     return Image.fromarray(image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0).copy())
 
 
@@ -77,12 +77,12 @@ def write_idx_folder(folder, images, labels, names=TRAIN, packed=False):
     return Path(folder)
 
 
-def picture_files(images, labels=None):
+def png_files(images, labels=None):
     """Names and bytes of PNG files; class folders "c0", "c1", ... where there are labels."""
     files = {}
     for index, image in enumerate(images):
         folder = "" if labels is None else f"c{labels[index]}/"
-        files[f"{folder}{index:03}.png"] = png_bytes(image)
+        files[f"{folder}{index:03}.png"] = encode_png(image)
     return files
 
 
@@ -137,10 +137,10 @@ def sha256(data):
 
 
 class TinySet:
-    """A published set of a few images: its files, and its entry for the catalogue."""
+    """A published set of a few images: its files, and its `PublishedSet`."""
 
     def __init__(self, mirrors=(), name="mnist", torchvision="MNIST", npz="mnist.npz", seed=1):
-        self.images = {"train": grey(6, 10, 10, seed), "test": grey(4, 10, 10, seed + 1)}
+        self.images = {"train": gray(6, 10, 10, seed), "test": gray(4, 10, 10, seed + 1)}
         self.labels = {"train": np.arange(6) % 3, "test": np.arange(4) % 3}
         self.files = {}
         idx, published = {}, {}
@@ -153,11 +153,11 @@ class TinySet:
             for stem, data in zip(names, packed, strict=True):
                 self.files[f"{stem}.gz"] = data
             idx[split] = IdxSplit(*names, len(self.images[split]), *map(sha256, payloads))
-        self.known = KnownSet(
+        self.known = PublishedSet(
             name=name,
             title="tiny",
-            licence="none",
-            home="",
+            license="none",
+            homepage="",
             class_names=("a", "b", "c"),
             mirrors=tuple(mirrors),
             published=published,

@@ -11,17 +11,17 @@ import makers
 import numpy as np
 import pytest
 
-from ganvas.data import ImageSet, load
+from ganvas.data import ImageSet, load_dataset
 from ganvas.errors import DataError
 
-GREY = makers.grey()
-IDX = makers.image_idx(GREY)
-PNG = makers.png_bytes(GREY[0])
+GRAY = makers.gray()
+IDX = makers.image_idx(GRAY)
+PNG = makers.encode_png(GRAY[0])
 
 
 def refused(path, *words, **options):
     with pytest.raises(DataError) as caught:
-        load(path, **options)
+        load_dataset(path, **options)
     line = str(caught.value)
     assert "\n" not in line
     assert "expected" in line
@@ -44,7 +44,7 @@ def test_a_word_that_is_no_name_and_no_path_gets_the_nearest_name():
 
 @pytest.mark.parametrize("path", ["./nothing", "no/such/folder", "/nowhere/x.npz", "~/nothing"])
 def test_a_path_that_does_not_exist_is_named(path):
-    refused(path, "nothing there")
+    refused(path, "no such file or folder")
 
 
 def test_an_empty_folder_and_an_empty_file_are_named(tmp_path):
@@ -67,7 +67,7 @@ def test_a_pipe_is_refused_without_waiting_for_it(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
 def test_a_file_that_may_not_be_read_is_named(tmp_path):
-    path = makers.write(tmp_path / "a.npy", makers.npy_bytes(GREY))
+    path = makers.write(tmp_path / "a.npy", makers.npy_bytes(GRAY))
     path.chmod(0)
     refused(path, "ermission")
 
@@ -75,7 +75,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path):
 def test_a_file_of_another_kind_is_told_by_its_first_bytes(tmp_path):
     refused(makers.write(tmp_path / "a.pkl", b"\x80\x04\x95abc"), "800495")
     refused(makers.write(tmp_path / "a.npz", b"\x80\x04\x95abc"), "800495")
-    refused(makers.write(tmp_path / "a.png", PNG), "single picture")
+    refused(makers.write(tmp_path / "a.png", PNG), "single image")
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -111,14 +111,14 @@ def test_images_and_labels_exchanged_are_told(tmp_path):
 
 def test_labels_of_another_length_are_refused_with_both_numbers(tmp_path):
     labels = np.arange(11) % 3
-    refused(makers.write_idx_folder(tmp_path / "idx", GREY, labels), "12", "11")
-    refused(makers.write(tmp_path / "a.npz", npz(images=GREY, labels=labels)), "12", "11")
+    refused(makers.write_idx_folder(tmp_path / "idx", GRAY, labels), "12", "11")
+    refused(makers.write(tmp_path / "a.npz", npz(images=GRAY, labels=labels)), "12", "11")
 
 
 @pytest.mark.parametrize("labels", [np.full(12, -1), np.full(12, 10**7), np.full(12, 2**64 - 1, np.uint64),
                                     np.zeros(12), np.array(["a"] * 12), np.zeros((12, 10), int)])  # fmt: skip
 def test_labels_that_are_no_class_numbers_are_refused(tmp_path, labels):
-    refused(makers.write(tmp_path / "a.npz", npz(images=GREY, labels=labels)), "label")
+    refused(makers.write(tmp_path / "a.npz", npz(images=GRAY, labels=labels)), "label")
 
 
 def test_labels_without_images_are_refused(tmp_path):
@@ -152,7 +152,7 @@ def test_pickled_objects_are_never_loaded(tmp_path):
     objects[:] = [Trap()] * 3
     for name, data in {
         "a.npz": npz(images=objects),
-        "b.npz": npz(images=GREY[:3], labels=objects),
+        "b.npz": npz(images=GRAY[:3], labels=objects),
         "c.npz": npz(x_train=objects, y_train=objects),
         "d.npy": makers.npy_bytes(objects),
     }.items():
@@ -163,9 +163,9 @@ def test_pickled_objects_are_never_loaded(tmp_path):
 @pytest.mark.parametrize(
     ("array", "word"),
     [
-        (GREY.astype(np.float32), "0..255"),
-        (GREY > 3, "* 255"),
-        (GREY.astype(np.int64), "astype"),
+        (GRAY.astype(np.float32), "0..255"),
+        (GRAY > 3, "* 255"),
+        (GRAY.astype(np.int64), "astype"),
         (np.zeros(5, np.uint8), "[5]"),
         (np.zeros((5, 784), np.uint8), "[5, 784]"),
         (np.zeros((5, 9, 9, 4), np.uint8), "[5, 9, 9, 4]"),
@@ -173,7 +173,7 @@ def test_pickled_objects_are_never_loaded(tmp_path):
         (np.zeros((5, 7, 28), np.uint8), "8 to 256"),
         (np.zeros((5, 28, 257), np.uint8), "8 to 256"),
         (np.zeros((), np.uint8), "[]"),
-        (np.asfortranarray(GREY[:, 0]), "Fortran"),
+        (np.asfortranarray(GRAY[:, 0]), "Fortran"),
         (np.zeros(3, [("a", np.uint8)]), "uint8"),
         (np.array(["x"]), "uint8"),
     ],
@@ -184,14 +184,14 @@ def test_arrays_that_are_no_images_are_refused(tmp_path, array, word):
 
 
 def test_an_npy_header_that_says_it_is_huge_is_refused(tmp_path):
-    data = makers.npy_bytes(GREY[:, 0]).replace(b"(12, 9, 11)", b"(2**40, 9) ")
+    data = makers.npy_bytes(GRAY[:, 0]).replace(b"(12, 9, 11)", b"(2**40, 9) ")
     refused(makers.write(tmp_path / "a.npy", data))
-    data = makers.npy_bytes(GREY[:, 0]).replace(b"(12, 9, 11), }    ", b"(99999999, 9, 11), }")[:-2]
+    data = makers.npy_bytes(GRAY[:, 0]).replace(b"(12, 9, 11), }    ", b"(99999999, 9, 11), }")[:-2]
     refused(makers.write(tmp_path / "b.npy", data))
 
 
 def test_an_npz_without_known_keys_names_those_it_has(tmp_path):
-    refused(makers.write(tmp_path / "a.npz", npz(pictures=GREY)), "pictures", "x_train", "images")
+    refused(makers.write(tmp_path / "a.npz", npz(photos=GRAY)), "images", "x_train", "photos")
     refused(makers.write(tmp_path / "b.npz", npz()), "none")
 
 
@@ -199,7 +199,7 @@ def test_an_npz_without_known_keys_names_those_it_has(tmp_path):
                                   "..\\a.png", "x/..", "c:a.png"])  # fmt: skip
 @pytest.mark.parametrize("suffix", ["zip", "npz"])
 def test_names_that_climb_out_of_an_archive_are_refused(tmp_path, name, suffix):
-    good = makers.picture_files(GREY) if suffix == "zip" else {"images.npy": makers.npy_bytes(GREY)}
+    good = makers.png_files(GRAY) if suffix == "zip" else {"images.npy": makers.npy_bytes(GRAY)}
     (tmp_path / "in").mkdir()
     path = makers.write_zip(tmp_path / f"in/a.{suffix}", good | {name: PNG})
     refused(path, "inside the archive")
@@ -237,7 +237,7 @@ def test_an_entry_that_unpacks_to_more_than_it_says_is_refused(tmp_path):
     bomb = PNG + bytes(50 * 2**20)
     path = makers.write_zip(tmp_path / "a.zip", {"0.png": bomb})
     refused(patched(path, 22, struct.pack("<I", len(PNG))))
-    array = makers.npy_bytes(GREY)
+    array = makers.npy_bytes(GRAY)
     path = makers.write_zip(tmp_path / "a.npz", {"images.npy": array + bytes(50 * 2**20)})
     refused(patched(path, 22, struct.pack("<I", len(array))))
 
@@ -257,13 +257,13 @@ def test_a_name_that_occurs_twice_is_refused(tmp_path):
 
 @pytest.mark.parametrize("data", [b"hello", PNG[:60], PNG[:-30], b"GIF89a", PNG[:30] + b"\0" * 40])
 def test_a_picture_that_is_not_one_is_named(tmp_path, data):
-    files = makers.picture_files(GREY) | {"zz.png": data}
+    files = makers.png_files(GRAY) | {"zz.png": data}
     refused(makers.write_folder(tmp_path / "set", files), "zz.png")
     refused(makers.write_zip(tmp_path / "a.zip", files), "zz.png")
 
 
 def test_pictures_beside_and_inside_class_folders_are_refused(tmp_path):
-    files = makers.picture_files(GREY, makers.classes()) | {"stray.png": PNG}
+    files = makers.png_files(GRAY, makers.classes()) | {"stray.png": PNG}
     refused(makers.write_folder(tmp_path / "set", files), "stray.png", "1 beside", "12 inside")
 
 
@@ -273,20 +273,20 @@ def test_an_archive_of_nothing_is_refused(tmp_path):
 
 
 def test_train_and_test_images_of_two_sizes_do_not_make_one_set(tmp_path):
-    makers.write_idx_folder(tmp_path, GREY, makers.classes())
-    makers.write_idx_folder(tmp_path, makers.grey(12, 12, 12), makers.classes(), makers.TEST)
+    makers.write_idx_folder(tmp_path, GRAY, makers.classes())
+    makers.write_idx_folder(tmp_path, makers.gray(12, 12, 12), makers.classes(), makers.TEST)
     refused(tmp_path, "one shape", split="all")
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        (GREY.astype(float), None, ()),
-        (GREY[:, 0], None, ()),
-        (GREY, np.arange(11), tuple("abcdefghijk")),
-        (GREY, np.arange(12), ("a",)),
-        (GREY, None, ("a",)),
-        (GREY, np.full(12, 0.5), ("a",)),
+        (GRAY.astype(float), None, ()),
+        (GRAY[:, 0], None, ()),
+        (GRAY, np.arange(11), tuple("abcdefghijk")),
+        (GRAY, np.arange(12), ("a",)),
+        (GRAY, None, ("a",)),
+        (GRAY, np.full(12, 0.5), ("a",)),
     ],
 )
 def test_an_image_set_holds_what_it_says(arguments):

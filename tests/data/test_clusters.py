@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from ganvas.data import clusters as module
-from ganvas.data import imageset
-from ganvas.data.clusters import clusters, sorted_into
-from ganvas.data.imageset import ImageSet
+from ganvas.data import image_set
+from ganvas.data.clusters import cluster_images, with_cluster_labels
+from ganvas.data.image_set import ImageSet
 from ganvas.errors import UserError
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 16, 16), (1, 64, 40), (3, 96, 64)]
@@ -31,9 +31,9 @@ def agree(found, labels):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_planted_clusters_are_found_at_every_size_and_colour(shape):
+def test_planted_clusters_are_found_at_every_size_and_color(shape):
     images, labels = planted(4, 30, shape)
-    found = clusters(images, 4, seed=1)
+    found = cluster_images(images, 4, seed=1)
     assert found.dtype == np.int64
     assert agree(found, labels)
 
@@ -42,23 +42,23 @@ def test_clusters_are_a_function_of_the_seed_and_leave_the_global_ones_alone():
     images, _ = planted(6, 30, (1, 8, 8), noise=20)
     torch.manual_seed(3)
     before, numpys = torch.get_rng_state(), np.random.get_state()[1].copy()
-    first = clusters(images, 5, seed=1)
+    first = cluster_images(images, 5, seed=1)
     assert torch.equal(torch.get_rng_state(), before)
     assert np.array_equal(np.random.get_state()[1], numpys)
-    assert np.array_equal(first, clusters(images, 5, seed=1))
-    assert not np.array_equal(first, clusters(images, 5, seed=2))
+    assert np.array_equal(first, cluster_images(images, 5, seed=1))
+    assert not np.array_equal(first, cluster_images(images, 5, seed=2))
 
 
 def test_a_large_mapped_set_is_sorted_piece_by_piece_as_one_in_memory(tmp_path, monkeypatch):
     images, labels = planted(5, 80, (3, 40, 40))
     np.save(tmp_path / "images.npy", images.images)
     mapped = ImageSet("mapped", np.load(tmp_path / "images.npy", mmap_mode="r"), None, (), "there")
-    monkeypatch.setattr(module, "SAMPLES", 150)  # the centres are found from a part, as in a set of millions
-    monkeypatch.setattr(imageset, "_CHUNK_BYTES", 3 * 40 * 40 * 70)
+    monkeypatch.setattr(module, "SAMPLES", 150)  # the centers are found from a part, as in a set of millions
+    monkeypatch.setattr(image_set, "_CHUNK_BYTES", 3 * 40 * 40 * 70)
     pieces, plain = [], module._coarse
     monkeypatch.setattr(module, "_coarse", lambda part: pieces.append(len(part)) or plain(part))
-    found = clusters(mapped, 5, seed=2)
-    assert np.array_equal(found, clusters(images, 5, seed=2))
+    found = cluster_images(mapped, 5, seed=2)
+    assert np.array_equal(found, cluster_images(images, 5, seed=2))
     assert agree(found, labels)
     assert sum(pieces) == 2 * (150 + 400)
     assert max(pieces) == 70  # never more at once, as floats
@@ -66,26 +66,26 @@ def test_a_large_mapped_set_is_sorted_piece_by_piece_as_one_in_memory(tmp_path, 
 
 def test_pictures_that_are_all_alike_are_of_one_cluster():
     alike = ImageSet("alike", np.full((30, 1, 8, 8), 7, np.uint8), None, (), "here")
-    assert len(set(clusters(alike, 4, seed=0).tolist())) == 1
+    assert len(set(cluster_images(alike, 4, seed=0).tolist())) == 1
 
 
 @pytest.mark.parametrize("count", [-1, 0, 1, 121])
 def test_a_number_of_clusters_that_cannot_be_is_refused(count):
     images, _ = planted(4, 30, (1, 8, 8))
-    with pytest.raises(UserError, match=rf"--clusters {count}: expected 2 to 120 for the 120 pictures of"):
-        clusters(images, count, seed=0)
+    with pytest.raises(UserError, match=rf"--clusters {count}: expected 2 to 120 for the 120 images of"):
+        cluster_images(images, count, seed=0)
 
 
 def test_more_clusters_than_k_means_can_take_are_refused():
     many = ImageSet("many", np.zeros((3000, 1, 8, 8), np.uint8), None, (), "here")
-    with pytest.raises(UserError, match="expected 2 to 2,000 for the 3,000 pictures of many"):
-        clusters(many, 2001, seed=0)
+    with pytest.raises(UserError, match="expected 2 to 2,000 for the 3,000 images of many"):
+        cluster_images(many, 2001, seed=0)
 
 
 def test_a_sorted_set_has_the_clusters_for_labels_and_the_same_pictures():
     images, _ = planted(3, 10, (1, 8, 8))
-    found = clusters(images, 3, seed=0)
-    told = sorted_into(images, found, ("a", "b", "c"))
+    found = cluster_images(images, 3, seed=0)
+    told = with_cluster_labels(images, found, ("a", "b", "c"))
     assert told.images is images.images
     assert told.class_names == ("a", "b", "c")
     assert np.array_equal(told.labels, found)

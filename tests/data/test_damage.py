@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganvas.data import ImageSet, load
-from ganvas.data.catalog import CATALOG
-from ganvas.data.gather import gather
-from ganvas.data.known import read_known
+from ganvas.data import ImageSet, load_dataset
+from ganvas.data.materialize import materialize_stream
+from ganvas.data.published_sets import PUBLISHED
+from ganvas.data.read_published import read_published
 from ganvas.errors import GanvasError
 
 # More of them, and others each time: GANVAS_EXAMPLES=5000 pytest tests/data/test_damage.py
 EXAMPLES = int(os.environ.get("GANVAS_EXAMPLES", "150"))
-IMAGES, LABELS = makers.grey(4), makers.classes(4, 2)
+IMAGES, LABELS = makers.gray(4), makers.classes(4, 2)
 
 
 def npz_bytes(save):
@@ -35,7 +35,7 @@ def npz_bytes(save):
 def zip_bytes():
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in makers.picture_files(IMAGES, LABELS).items():
+        for name, data in makers.png_files(IMAGES, LABELS).items():
             archive.writestr(name, data)
     return stream.getvalue()
 
@@ -49,12 +49,12 @@ WHOLE = {
     "stored.npz": npz_bytes(np.savez),
     "deflated.npz": npz_bytes(np.savez_compressed),
     "a.zip": zip_bytes(),
-    "grey.png": makers.png_bytes(IMAGES[0]),
-    "rgb.png": makers.png_bytes(makers.colour(1)[0]),
-    "palette.png": makers.png_bytes(makers.to_picture(makers.colour(1)[0]).quantize(8)),
-    "a.jpg": makers.png_bytes(makers.colour(1)[0], "JPEG"),
-    "a.bmp": makers.png_bytes(makers.colour(1)[0], "BMP"),
-    "a.webp": makers.png_bytes(makers.colour(1)[0], "WEBP"),
+    "gray.png": makers.encode_png(IMAGES[0]),
+    "rgb.png": makers.encode_png(makers.color(1)[0]),
+    "palette.png": makers.encode_png(makers.to_pil(makers.color(1)[0]).quantize(8)),
+    "a.jpg": makers.encode_png(makers.color(1)[0], "JPEG"),
+    "a.bmp": makers.encode_png(makers.color(1)[0], "BMP"),
+    "a.webp": makers.encode_png(makers.color(1)[0], "WEBP"),
 }
 CIFAR = makers.cifar_batches(2)
 CIFAR_TAR = makers.cifar_tar(CIFAR)
@@ -117,7 +117,7 @@ def path_for(folder, name, data):
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_whole_files_are_read(tmp_path, name):
-    assert len(load(path_for(tmp_path, name, WHOLE[name]))) in (1, 4)
+    assert len(load_dataset(path_for(tmp_path, name, WHOLE[name]))) in (1, 4)
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -127,12 +127,12 @@ def test_damaged_files_give_a_set_or_a_ganvas_error(name, data):
     content = data.draw(damaged(WHOLE[name]))
     with tempfile.TemporaryDirectory() as folder:
         path = path_for(Path(folder), name, content)
-        holds_or_refuses(lambda: load(path, memory_share=1.0))
+        holds_or_refuses(lambda: load_dataset(path, mmap_threshold=1.0))
 
 
 def read_cifar(folder, split):
-    stream = read_known(CATALOG["cifar10"], folder, split)
-    return ImageSet("cifar10", gather(stream, 1.0), stream.labels, stream.class_names, "")
+    stream = read_published(PUBLISHED["cifar10"], folder, split)
+    return ImageSet("cifar10", materialize_stream(stream, 1.0), stream.labels, stream.class_names, "")
 
 
 @settings(max_examples=EXAMPLES, derandomize="GANVAS_EXAMPLES" not in os.environ)
@@ -167,8 +167,8 @@ def test_a_damaged_file_of_a_known_set_is_never_taken_for_it(data, name):
         makers.write(Path(folder) / name, content)
 
         def read():
-            stream = read_known(replace(TINY.known, npz=""), Path(folder), "all")
-            images = gather(stream, 1.0)
+            stream = read_published(replace(TINY.known, npz=""), Path(folder), "all")
+            images = materialize_stream(stream, 1.0)
             return ImageSet("tiny", images, stream.labels, stream.class_names, "")
 
         holds_or_refuses(read)

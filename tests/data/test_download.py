@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from server import dead_address, serving
 
-from ganvas.data import load
-from ganvas.data.catalog import CATALOG, PublishedFile
+from ganvas.data import load_dataset
 from ganvas.data.download import NotFetched, fetch_all
 from ganvas.data.files import cache_folder
+from ganvas.data.published_sets import PUBLISHED, PublishedFile
 from ganvas.errors import DownloadError, StorageError
 
 
@@ -24,10 +24,10 @@ def tiny():
 
 @pytest.fixture
 def offer(monkeypatch, tiny):
-    """Put the tiny set into the catalogue as MNIST, with these mirrors."""
+    """Put the tiny set in place of the published MNIST, with these mirrors."""
 
     def put(*mirrors):
-        monkeypatch.setitem(CATALOG, "mnist", replace(tiny.known, mirrors=mirrors))
+        monkeypatch.setitem(PUBLISHED, "mnist", replace(tiny.known, mirrors=mirrors))
 
     return put
 
@@ -39,13 +39,13 @@ def in_cache():
 def test_a_set_is_downloaded_checked_and_kept(tiny, offer):
     with serving(tiny.files) as (address, asked):
         offer(address)
-        found = load("mnist")
+        found = load_dataset("mnist")
         np.testing.assert_array_equal(found.images, tiny.images["train"])
         assert found.class_names == ("a", "b", "c")
         assert asked == [f"{name}.gz" for name in makers.TRAIN]
-        assert load("mnist").fingerprint == found.fingerprint
+        assert load_dataset("mnist").fingerprint == found.fingerprint
         assert len(asked) == 2
-        assert len(load("mnist", split="all")) == 10
+        assert len(load_dataset("mnist", split="all")) == 10
         assert asked[2:] == [f"{name}.gz" for name in makers.TEST]
     assert in_cache() == sorted(tiny.files)
 
@@ -62,14 +62,14 @@ def test_when_a_mirror_fails_the_next_is_asked(tiny, offer, trouble):
     }[trouble]
     with serving(bad[0], **bad[1]) as (first, asked), serving(tiny.files) as (second, _):
         offer(dead_address() if trouble == "dead" else first, second)
-        np.testing.assert_array_equal(load("mnist").images, tiny.images["train"])
+        np.testing.assert_array_equal(load_dataset("mnist").images, tiny.images["train"])
         assert len(asked) == (0 if trouble == "dead" else 1)  # a mirror that failed is left alone
     assert in_cache() == [f"{name}.gz" for name in makers.TRAIN]
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
-    [({"cut": 10}, "asked http"), ({"status": 503}, "503"), ({"other": True}, "sent other bytes")],
+    [({"cut": 10}, "mirrors: http"), ({"status": 503}, "503"), ({"other": True}, "sent other bytes")],
 )
 def test_a_half_finished_or_wrong_download_leaves_nothing_behind(tiny, offer, options, reason):
     files = tiny.files
@@ -78,7 +78,7 @@ def test_a_half_finished_or_wrong_download_leaves_nothing_behind(tiny, offer, op
     with serving(files, **options) as (address, _):
         offer(address)
         with pytest.raises(DownloadError, match=reason) as caught:
-            load("mnist")
+            load_dataset("mnist")
     assert address in str(caught.value)
     assert "\n" not in str(caught.value)
     assert in_cache() == []
@@ -88,10 +88,10 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(tiny, offer):
     damaged = f"{makers.TRAIN[0]}.gz"
     with serving(tiny.files) as (address, asked):
         offer(address)
-        load("mnist")
+        load_dataset("mnist")
         path = next(cache_folder().rglob(damaged))
         path.write_bytes(path.read_bytes()[:-20])
-        np.testing.assert_array_equal(load("mnist").images, tiny.images["train"])
+        np.testing.assert_array_equal(load_dataset("mnist").images, tiny.images["train"])
         assert asked[2:] == [damaged]
 
 
@@ -100,7 +100,7 @@ def test_offline_the_error_is_one_line_with_every_place_and_three_ways_out(offer
     offer(*mirrors)
     start = time.monotonic()
     with pytest.raises(DownloadError) as caught:
-        load("mnist")
+        load_dataset("mnist")
     assert time.monotonic() - start < 5
     line = str(caught.value)
     assert "\n" not in line
@@ -115,20 +115,20 @@ def test_without_leave_to_download_nothing_is_asked(tiny, offer):
     with serving(tiny.files) as (address, asked):
         offer(address)
         with pytest.raises(DownloadError, match="not allowed"):
-            load("mnist", allow_download=False)
+            load_dataset("mnist", allow_download=False)
         assert asked == []
 
 
 def test_with_no_name_mnist_is_downloaded_or_the_bundled_digits_stand_in_and_say_so(tiny, offer):
     offer(dead_address())
-    found = load()
+    found = load_dataset()
     assert (found.name, len(found)) == ("mnist-5k", 5000)
     assert "bundled" in found.source
     assert "MNIST itself was not found" in found.note
     assert "\n" not in found.note
     with serving(tiny.files) as (address, _):
         offer(address)
-        found = load()
+        found = load_dataset()
         assert (found.name, len(found), found.note) == ("mnist", 6, "")
 
 
@@ -137,11 +137,11 @@ def test_a_cache_that_cannot_be_written_is_one_clear_line(tiny, offer, monkeypat
     with serving(tiny.files) as (address, _):
         offer(address)
         with pytest.raises(StorageError, match="GANVAS_CACHE"):
-            load("mnist")
-        assert load().name == "mnist-5k"
+            load_dataset("mnist")
+        assert load_dataset().name == "mnist-5k"
 
 
-def test_members_are_taken_out_of_a_downloaded_zip_and_the_zip_is_removed(tmp_path):
+def test_members_are_extracted_from_a_downloaded_zip_and_the_zip_is_removed(tmp_path):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name in ("gzip/a.gz", "gzip/b.gz", "gzip/c.gz"):
@@ -161,7 +161,7 @@ def test_every_mirror_that_failed_is_named(tmp_path):
     assert len(caught.value.args) == 2
 
 
-def test_parts_that_a_killed_download_left_are_neither_believed_nor_kept_for_ever(tiny, offer):
+def test_parts_that_a_killed_download_left_are_neither_used_nor_kept_forever(tiny, offer):
     import os
 
     folder = cache_folder() / "data" / "mnist"
@@ -171,7 +171,7 @@ def test_parts_that_a_killed_download_left_are_neither_believed_nor_kept_for_eve
     os.utime(old, (time.time() - 10**6,) * 2)
     with serving(tiny.files) as (address, _):
         offer(address)
-        np.testing.assert_array_equal(load("mnist").images, tiny.images["train"])
+        np.testing.assert_array_equal(load_dataset("mnist").images, tiny.images["train"])
     assert young.exists()
     assert not old.exists()
 
@@ -181,10 +181,10 @@ def test_on_a_terminal_the_progress_is_shown_and_otherwise_nothing(tiny, offer, 
 
     with serving(tiny.files) as (address, _):
         offer(address)
-        load("mnist")
+        load_dataset("mnist")
         assert capsys.readouterr() == ("", "")
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-        load("mnist", split="test")
+        load_dataset("mnist", split="test")
     shown = capsys.readouterr()
     assert shown.out == ""
     assert f"{makers.TEST[0]}.gz: 100%" in shown.err

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from ganvas.data import load
+from ganvas.data import load_dataset
 
 FOLDER = os.environ.get("GANVAS_DATA", "")
 pytestmark = [
@@ -28,18 +28,21 @@ def real_data(bare_machine, monkeypatch):
 )
 def test_the_real_sets_have_their_published_hashes_and_facts(name, mean, fingerprint):
     # Loading by name holds the payload to its SHA-256.
-    train, test = load(name, allow_download=False), load(name, split="test", allow_download=False)
+    train, test = (
+        load_dataset(name, allow_download=False),
+        load_dataset(name, split="test", allow_download=False),
+    )
     assert train.images.shape == (60_000, 1, 28, 28)
     assert test.images.shape == (10_000, 1, 28, 28)
     assert train.images.mean() == pytest.approx(mean, abs=1e-4)
     assert train.fingerprint == fingerprint
-    both = load(name, split="all", memory_share=0.0, allow_download=False)
+    both = load_dataset(name, split="all", mmap_threshold=0.0, allow_download=False)
     np.testing.assert_array_equal(both.images[:60_000], train.images)
     np.testing.assert_array_equal(both.images[60_000:], test.images)
     np.testing.assert_array_equal(both.labels, np.concatenate([train.labels, test.labels]))
 
 
 def test_the_bundled_digits_are_all_in_mnist():
-    whole = load("mnist", split="all", allow_download=False)
+    whole = load_dataset("mnist", split="all", allow_download=False)
     known = {image.tobytes() for image in whole.images}
-    assert all(image.tobytes() in known for image in load("mnist-5k").images)
+    assert all(image.tobytes() in known for image in load_dataset("mnist-5k").images)

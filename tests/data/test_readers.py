@@ -8,7 +8,7 @@ import makers
 import numpy as np
 import pytest
 
-from ganvas.data import ImageSet, load
+from ganvas.data import ImageSet, load_dataset
 from ganvas.errors import DataError
 
 LABELS = makers.classes()
@@ -20,10 +20,10 @@ def saved(**arrays):
     return stream.getvalue()
 
 
-def labelled_containers(folder, images):
-    """The same labelled images in every container that can hold labels."""
+def labeled_containers(folder, images):
+    """The same labeled images in every container that can hold labels."""
     rows_last = images.transpose(0, 2, 3, 1)
-    files = makers.picture_files(images, LABELS)
+    files = makers.png_files(images, LABELS)
     wrapped = {f"export/all/{name}": data for name, data in files.items()}
     return {
         "idx": makers.write_idx_folder(folder / "idx", images, LABELS),
@@ -33,19 +33,19 @@ def labelled_containers(folder, images):
         "keras npz": makers.write(
             folder / "c.npz", saved(x_train=rows_last, y_train=LABELS[:, None].astype(np.uint8))
         ),
-        "folder": makers.write_folder(folder / "pictures", files),
-        "zip": makers.write_zip(folder / "pictures.zip", files),
+        "folder": makers.write_folder(folder / "images", files),
+        "zip": makers.write_zip(folder / "images.zip", files),
         "stored zip": makers.write_zip(folder / "stored.zip", files, zipfile.ZIP_STORED),
         "zip of a folder": makers.write_zip(folder / "wrapped.zip", wrapped),
     }
 
 
-@pytest.mark.parametrize("make", [makers.grey, makers.colour])
-def test_every_labelled_container_gives_the_same_images_labels_and_fingerprint(tmp_path, make):
+@pytest.mark.parametrize("make", [makers.gray, makers.color])
+def test_every_labeled_container_gives_the_same_images_labels_and_fingerprint(tmp_path, make):
     images = make()
     fingerprints = {}
-    for kind, path in labelled_containers(tmp_path, images).items():
-        found = load(path)
+    for kind, path in labeled_containers(tmp_path, images).items():
+        found = load_dataset(path)
         np.testing.assert_array_equal(found.images, images, err_msg=kind)
         np.testing.assert_array_equal(found.labels, LABELS, err_msg=kind)
         assert found.images.dtype == np.uint8
@@ -54,20 +54,20 @@ def test_every_labelled_container_gives_the_same_images_labels_and_fingerprint(t
     assert len(set(fingerprints.values())) == 1, fingerprints
 
 
-@pytest.mark.parametrize("make", [makers.grey, makers.colour])
-def test_every_unlabelled_container_gives_the_same_images_and_fingerprint(tmp_path, make):
+@pytest.mark.parametrize("make", [makers.gray, makers.color])
+def test_every_unlabeled_container_gives_the_same_images_and_fingerprint(tmp_path, make):
     images = make()
-    files = makers.picture_files(images)
+    files = makers.png_files(images)
     containers = [
         makers.write(tmp_path / "images-idx3-ubyte", makers.image_idx(images)),
         makers.write(tmp_path / "packed.gz", gzip.compress(makers.image_idx(images))),
         makers.write(tmp_path / "nchw.npy", makers.npy_bytes(images)),
         makers.write(tmp_path / "nhwc.npy", makers.npy_bytes(images.transpose(0, 2, 3, 1).copy())),
         makers.write(tmp_path / "only.npz", saved(images=images)),
-        makers.write_folder(tmp_path / "pictures", files),
-        makers.write_zip(tmp_path / "pictures.zip", files),
+        makers.write_folder(tmp_path / "images", files),
+        makers.write_zip(tmp_path / "images.zip", files),
     ]
-    sets = [load(path) for path in containers]
+    sets = [load_dataset(path) for path in containers]
     for found in sets:
         np.testing.assert_array_equal(found.images, images)
         assert found.labels is None
@@ -77,7 +77,7 @@ def test_every_unlabelled_container_gives_the_same_images_and_fingerprint(tmp_pa
 
 
 def test_a_fingerprint_changes_with_a_pixel_a_label_and_the_shape():
-    images = makers.grey(4, 8, 10)
+    images = makers.gray(4, 8, 10)
     names = ("0", "1")
     labels = np.array([0, 1, 0, 1])
     base = ImageSet("x", images, labels, names, "")
@@ -95,7 +95,7 @@ def test_a_fingerprint_changes_with_a_pixel_a_label_and_the_shape():
 
 
 def test_a_set_tells_its_length_shape_and_classes(tmp_path):
-    found = load(makers.write_folder(tmp_path / "cats", makers.picture_files(makers.colour(), LABELS)))
+    found = load_dataset(makers.write_folder(tmp_path / "cats", makers.png_files(makers.color(), LABELS)))
     assert (len(found), found.image_shape, found.num_classes) == (12, (3, 9, 11), 3)
     assert found.class_names == ("c0", "c1", "c2")
     assert found.name == "cats"
@@ -104,101 +104,105 @@ def test_a_set_tells_its_length_shape_and_classes(tmp_path):
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_an_idx_folder_has_train_and_test_and_all_is_one_after_the_other(tmp_path, packed):
-    train, test = makers.grey(6), makers.grey(4, seed=1)
+    train, test = makers.gray(6), makers.gray(4, seed=1)
     makers.write_idx_folder(tmp_path, train, np.arange(6) % 2, packed=packed)
     makers.write_idx_folder(tmp_path, test, np.arange(4), makers.TEST, packed=packed)
-    np.testing.assert_array_equal(load(tmp_path).images, train)
-    np.testing.assert_array_equal(load(tmp_path, split="test").images, test)
-    both = load(tmp_path, split="all")
+    np.testing.assert_array_equal(load_dataset(tmp_path).images, train)
+    np.testing.assert_array_equal(load_dataset(tmp_path, split="test").images, test)
+    both = load_dataset(tmp_path, split="all")
     np.testing.assert_array_equal(both.images, np.concatenate([train, test]))
     np.testing.assert_array_equal(both.labels, [0, 1, 0, 1, 0, 1, 0, 1, 2, 3])
     assert both.class_names == ("0", "1", "2", "3")
 
 
 def test_idx_files_with_dots_and_gz_names_that_are_not_packed_are_read(tmp_path):
-    images = makers.grey()
+    images = makers.gray()
     makers.write(tmp_path / "train-images.idx3-ubyte", makers.image_idx(images))
     makers.write(tmp_path / "train-labels.idx1-ubyte.gz", makers.label_idx(LABELS))
-    np.testing.assert_array_equal(load(tmp_path).images, images)
+    np.testing.assert_array_equal(load_dataset(tmp_path).images, images)
 
 
 def test_an_npz_of_keras_has_train_and_test(tmp_path):
     tiny = makers.TinySet()
     path = makers.write(tmp_path / "digits.npz", tiny.npz_bytes())
     for split in ("train", "test"):
-        found = load(path, split=split)
+        found = load_dataset(path, split=split)
         np.testing.assert_array_equal(found.images, tiny.images[split])
         np.testing.assert_array_equal(found.labels, tiny.labels[split])
-    assert len(load(path, split="all")) == 10
+    assert len(load_dataset(path, split="all")) == 10
 
 
 def test_a_set_with_one_split_calls_it_train_and_all_but_has_no_test(tmp_path):
     paths = [
-        makers.write(tmp_path / "a.npy", makers.npy_bytes(makers.grey())),
-        makers.write(tmp_path / "a.npz", saved(images=makers.grey())),
-        makers.write(tmp_path / "a-idx3-ubyte", makers.image_idx(makers.grey())),
-        makers.write_folder(tmp_path / "f", makers.picture_files(makers.grey())),
-        makers.write_zip(tmp_path / "f.zip", makers.picture_files(makers.grey())),
-        makers.write_idx_folder(tmp_path / "idx", makers.grey(), LABELS),
+        makers.write(tmp_path / "a.npy", makers.npy_bytes(makers.gray())),
+        makers.write(tmp_path / "a.npz", saved(images=makers.gray())),
+        makers.write(tmp_path / "a-idx3-ubyte", makers.image_idx(makers.gray())),
+        makers.write_folder(tmp_path / "f", makers.png_files(makers.gray())),
+        makers.write_zip(tmp_path / "f.zip", makers.png_files(makers.gray())),
+        makers.write_idx_folder(tmp_path / "idx", makers.gray(), LABELS),
     ]
     for path in paths:
-        assert load(path, split="all").fingerprint == load(path).fingerprint
+        assert load_dataset(path, split="all").fingerprint == load_dataset(path).fingerprint
         with pytest.raises(DataError, match="split"):
-            load(path, split="test")
+            load_dataset(path, split="test")
 
 
 def test_class_folders_may_hold_folders_and_wrapping_folders_are_no_classes(tmp_path):
-    images = makers.grey(4)
-    makers.write(tmp_path / "wrap/b/x/y/0.png", makers.png_bytes(images[2]))
-    makers.write(tmp_path / "wrap/b/x/1.png", makers.png_bytes(images[1]))
-    makers.write(tmp_path / "wrap/a/2.png", makers.png_bytes(images[0]))
-    makers.write(tmp_path / "wrap/b/z/3.png", makers.png_bytes(images[3]))
-    found = load(tmp_path)
+    images = makers.gray(4)
+    makers.write(tmp_path / "wrap/b/x/y/0.png", makers.encode_png(images[2]))
+    makers.write(tmp_path / "wrap/b/x/1.png", makers.encode_png(images[1]))
+    makers.write(tmp_path / "wrap/a/2.png", makers.encode_png(images[0]))
+    makers.write(tmp_path / "wrap/b/z/3.png", makers.encode_png(images[3]))
+    found = load_dataset(tmp_path)
     assert found.class_names == ("a", "b")
     assert found.labels.tolist() == [0, 1, 1, 1]
     np.testing.assert_array_equal(found.images, images)
 
 
 def test_hidden_files_and_those_of_other_systems_are_passed_over(tmp_path):
-    files = makers.picture_files(makers.grey())
-    alone = load(makers.write_folder(tmp_path / "alone", files))
+    files = makers.png_files(makers.gray())
+    alone = load_dataset(makers.write_folder(tmp_path / "alone", files))
     clutter = {
         ".DS_Store": b"x",
         "Thumbs.db": b"x",
         "__MACOSX/._000.png": b"x",
-        ".hidden/000.png": b"no picture",
-        "._001.png": b"no picture",
+        ".hidden/000.png": b"no image",
+        "._001.png": b"no image",
     }
     for path in (
         makers.write_folder(tmp_path / "cluttered", files | clutter),
         makers.write_zip(tmp_path / "cluttered.zip", files | clutter),
     ):
-        found = load(path)
+        found = load_dataset(path)
         assert found.fingerprint == alone.fingerprint
         assert found.note == ""
 
 
 def test_files_that_are_no_pictures_are_named_in_the_note(tmp_path):
-    files = makers.picture_files(makers.grey()) | {"readme.txt": b"hello"}
-    found = load(makers.write_folder(tmp_path / "f", files))
+    files = makers.png_files(makers.gray()) | {"readme.txt": b"hello"}
+    found = load_dataset(makers.write_folder(tmp_path / "f", files))
     assert len(found) == 12
     assert "readme.txt" in found.note
 
 
 def test_links_to_folders_are_followed_but_never_in_a_circle(tmp_path):
-    makers.write_folder(tmp_path / "elsewhere", makers.picture_files(makers.grey(2)))
-    makers.write_folder(tmp_path / "set/own", makers.picture_files(makers.grey(3)))
+    makers.write_folder(tmp_path / "elsewhere", makers.png_files(makers.gray(2)))
+    makers.write_folder(tmp_path / "set/own", makers.png_files(makers.gray(3)))
     (tmp_path / "set/linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "set/own/circle").symlink_to(tmp_path / "set")
-    found = load(tmp_path / "set")
+    found = load_dataset(tmp_path / "set")
     assert found.class_names == ("linked", "own")
     assert np.bincount(found.labels).tolist() == [2, 3]
 
 
 def test_a_string_with_a_separator_or_that_exists_is_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    makers.write_folder(tmp_path / "mine", makers.picture_files(makers.grey()))
-    assert load("mine").fingerprint == load("./mine").fingerprint == load(tmp_path / "mine").fingerprint
+    makers.write_folder(tmp_path / "mine", makers.png_files(makers.gray()))
+    assert (
+        load_dataset("mine").fingerprint
+        == load_dataset("./mine").fingerprint
+        == load_dataset(tmp_path / "mine").fingerprint
+    )
 
 
 def test_importing_the_room_loads_neither_torch_nor_pillow_nor_pooch():
@@ -214,5 +218,5 @@ def test_the_room_offers_these_names():
     import ganvas.data
 
     assert ganvas.data.__all__ == [
-        "NAMES", "Description", "ImageSet", "describe", "load", "load_pictures",
+        "DATASET_NAMES", "Description", "ImageSet", "describe_dataset", "load_dataset", "load_images",
     ]  # fmt: skip

@@ -1,9 +1,9 @@
-"""Every test of the features room has a cache of its own."""
+"""Every test of features has a cache of its own."""
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path):
+def fitted_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("GANVAS_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "features"

@@ -1,7 +1,7 @@
-"""Synthetic colour pictures with some of what photographs have: 1/f detail, edges, a light from above.
+"""Synthetic color images with some of what photographs have: 1/f detail, edges, a light from above.
 
-Colour varies less than brightness, and is no matter of chance: a bluish top, a greenish or brownish
-bottom, an object of its own warm colour. So a turned hue is another picture, as it is in photographs.
+Color varies less than brightness, and is no matter of chance: a bluish top, a greenish or brownish
+bottom, an object of its own warm color. So a turned hue is another image, as it is in photographs.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ OBJECTS = np.array([[200, 120, 80], [180, 60, 50], [220, 190, 120], [70, 60, 55]
 
 
 def scenes(count, side=32, seed=0):
-    """Pictures uint8 [count, 3, side, side]."""
+    """Images uint8 [count, 3, side, side]."""
     rng = np.random.default_rng(seed)
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
     frequency[0, 0] = np.inf
@@ -23,17 +23,17 @@ def scenes(count, side=32, seed=0):
         field = np.fft.irfft2((spectrum[0] + 1j * spectrum[1]) / frequency, (side, side))
         return strength * field / field.std()
 
-    pictures = np.empty((count, 3, side, side), np.uint8)
-    for picture in pictures:
+    images = np.empty((count, 3, side, side), np.uint8)
+    for image in images:
         horizon = rng.uniform(0.2, 0.8) + cloud(0.04)
-        colour = np.where(
+        color = np.where(
             (y < horizon)[..., None], SKIES[rng.integers(len(SKIES))], GROUNDS[rng.integers(len(GROUNDS))]
         )
         cy, cx, ry, rx = *rng.uniform(0.2, 0.8, 2), *rng.uniform(0.1, 0.35, 2)
         inside = ((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2 < 1
-        colour = np.where(inside[..., None], OBJECTS[rng.integers(len(OBJECTS))], colour)
-        colour = colour * rng.uniform(0.5, 1.2) + cloud(rng.uniform(5, 30))[..., None]
+        color = np.where(inside[..., None], OBJECTS[rng.integers(len(OBJECTS))], color)
+        color = color * rng.uniform(0.5, 1.2) + cloud(rng.uniform(5, 30))[..., None]
         for channel in range(3):
-            colour[..., channel] += cloud(5)
-        picture[:] = np.clip(colour, 0, 255).transpose(2, 0, 1)
-    return pictures
+            color[..., channel] += cloud(5)
+        image[:] = np.clip(color, 0, 255).transpose(2, 0, 1)
+    return images

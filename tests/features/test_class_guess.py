@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ganvas import load
+from ganvas import load_dataset
 from ganvas.data import ImageSet
 from ganvas.errors import DataError
-from ganvas.features import find
+from ganvas.features import get_extractor
 from ganvas.features.classifier import SHRINKAGE, classifier, linear_discriminant
 
 
@@ -16,7 +16,7 @@ class Fixed:
 
     version, dimensions, comparable = "0" * 12, 3, True
 
-    def __init__(self, name="own-contrast"):
+    def __init__(self, name="fitted-contrast"):
         self.name = name
 
 
@@ -68,7 +68,7 @@ def test_the_linear_discriminant_is_scikit_learns():
     np.testing.assert_allclose(probabilities, theirs.predict_proba(fresh.double().numpy()), atol=1e-9)
 
 
-def test_any_labelled_set_gets_a_discriminant_with_its_names_and_shares():
+def test_any_labeled_set_gets_a_discriminant_with_its_names_and_shares():
     features, labels = clouds()
     found = classifier(Fixed(), reference(labels, ("x", "y", "z")), features)
     assert found.kind == "linear discriminant"
@@ -110,7 +110,7 @@ def test_features_of_other_images_are_refused():
 
 
 def test_digits_are_told_by_gv1s_own_head():
-    digits, extractor = load("mnist-5k"), find("gv1")
+    digits, extractor = load_dataset("mnist-5k"), get_extractor("gv1")
     features = extractor(digits.images[::10])
     part = ImageSet("mnist-5k", digits.images[::10], digits.labels[::10], digits.class_names, digits.source)
     found = classifier(extractor, part, features)
@@ -133,7 +133,7 @@ def test_the_head_of_fashion_mnist_is_the_other_ten_classes():
 
 
 @pytest.mark.parametrize(
-    ("extractor", "name", "classes"), [("gv1", "own", 10), ("gv1", "mnist", 9), ("gv1-colour", "mnist", 10)]
+    ("extractor", "name", "classes"), [("gv1", "own", 10), ("gv1", "mnist", 9), ("gv1-color", "mnist", 10)]
 )
 def test_the_head_is_not_used_for_other_sets_classes_or_networks(extractor, name, classes):
     labels = np.arange(40) % classes
@@ -143,7 +143,7 @@ def test_the_head_is_not_used_for_other_sets_classes_or_networks(extractor, name
 
 
 def test_linear_discriminants_of_gv1_tell_digits_nearly_as_well_as_its_head():
-    digits, extractor = load("mnist-5k"), find("gv1")
+    digits, extractor = load_dataset("mnist-5k"), get_extractor("gv1")
     renamed = ImageSet("mine", digits.images[:600], digits.labels[:600], digits.class_names, "half")
     found = classifier(extractor, renamed, extractor(renamed.images))
     assert found.kind == "linear discriminant"

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganvas import load
+from ganvas import load_dataset
 from ganvas.data import ImageSet
-from ganvas.features import find
+from ganvas.features import get_extractor
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "defects.py"
 FOLDER = os.environ.get("GANVAS_DATA", "")
@@ -46,16 +46,19 @@ def every(images, start, step):
 
 
 def test_defects_of_the_bundled_digits_grow_with_their_strength(defects):
-    digits = load("mnist-5k")
-    hold_the_order(list(defects.measure(find("gv1"), every(digits, 0, 4), every(digits, 1, 12))))
+    digits = load_dataset("mnist-5k")
+    hold_the_order(list(defects.measure(get_extractor("gv1"), every(digits, 0, 4), every(digits, 1, 12))))
 
 
 @pytest.mark.slow
 @pytest.mark.full_data
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 def test_defects_of_the_official_test_images_grow_with_their_strength(defects, name):
-    train, test = defects.first(load(name), 10_000), defects.first(load(name, split="test"), 2_000)
-    hold_the_order(list(defects.measure(find("gv1"), train, test)))
+    train, test = (
+        defects.first(load_dataset(name), 10_000),
+        defects.first(load_dataset(name, split="test"), 2_000),
+    )
+    hold_the_order(list(defects.measure(get_extractor("gv1"), train, test)))
 
 
 def small(defects):

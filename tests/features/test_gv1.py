@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from ganvas import load
+from ganvas import load_dataset
 from ganvas.errors import MachineError
-from ganvas.features import find, gv1
-from ganvas.features.prepare import grey, resized
+from ganvas.features import get_extractor, gv1
+from ganvas.features.preprocess import gray, resized
 
 # The first 8 features of each; a change of the network or of how images are prepared shows here.
 EXPECTED = [
@@ -31,12 +31,12 @@ FILE = resources.files("ganvas.features") / "gv1.safetensors"
 
 @pytest.fixture(scope="module")
 def extractor():
-    return find("gv1")
+    return get_extractor("gv1")
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return load("mnist-5k")
+    return load_dataset("mnist-5k")
 
 
 def fixed_images(digits):
@@ -70,7 +70,7 @@ def test_a_damaged_file_is_refused(monkeypatch, tmp_path):
     gv1.network.cache_clear()
     try:
         with pytest.raises(MachineError, match=r"gv1 is damaged.*install ganvas again"):
-            find("gv1")
+            get_extractor("gv1")
     finally:
         gv1.network.cache_clear()
 
@@ -78,12 +78,12 @@ def test_a_damaged_file_is_refused(monkeypatch, tmp_path):
 def test_the_version_changes_with_the_weights(monkeypatch, extractor):
     other = gv1.Gv1().eval()
     monkeypatch.setattr(gv1, "network", lambda: other)
-    assert find("gv1").version != extractor.version
+    assert get_extractor("gv1").version != extractor.version
 
 
 def test_images_of_28_pixels_are_seen_as_they_are(extractor, digits):
     images = torch.from_numpy(digits.images[:5])
-    assert torch.equal(resized(grey(images), 28), images.float())
+    assert torch.equal(resized(gray(images), 28), images.float())
     with torch.no_grad():
         direct = gv1.network()(images.float() / 255)
     torch.testing.assert_close(extractor(digits.images[:5]), direct)
@@ -91,7 +91,7 @@ def test_images_of_28_pixels_are_seen_as_they_are(extractor, digits):
 
 def test_the_shipped_network_is_not_moved_or_changed_by_an_extractor():
     before = {name: t.clone() for name, t in gv1.network().state_dict().items()}
-    find("gv1")(np.zeros((2, 1, 28, 28), np.uint8))
+    get_extractor("gv1")(np.zeros((2, 1, 28, 28), np.uint8))
     assert all(torch.equal(t, before[name]) for name, t in gv1.network().state_dict().items())
     assert not gv1.network().training
 
@@ -113,14 +113,14 @@ def test_memory_mapped_images_are_read_and_left_alone(extractor, digits, tmp_pat
     assert torch.equal(extractor(mapped), extractor(digits.images[:40]))
 
 
-def test_three_equal_channels_are_exactly_grey(extractor, digits):
+def test_three_equal_channels_are_exactly_gray(extractor, digits):
     images = digits.images[:20]
     assert torch.equal(extractor(np.repeat(images, 3, 1)), extractor(images))
 
 
 def test_luma_is_that_of_bt_601():
-    colours = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], dtype=torch.uint8)
-    found = grey(colours.view(4, 3, 1, 1)).flatten() / 255
+    colors = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], dtype=torch.uint8)
+    found = gray(colors.view(4, 3, 1, 1)).flatten() / 255
     torch.testing.assert_close(found, torch.tensor([0.299, 0.587, 0.114, 1]), rtol=0, atol=1e-5)
 
 
@@ -143,6 +143,6 @@ def test_a_digit_of_twice_the_size_has_nearly_its_own_features(extractor, digits
 def test_finding_and_extracting_leave_global_random_numbers_alone():
     gv1.network.cache_clear()
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    find("gv1-colour")(np.zeros((2, 1, 28, 28), np.uint8))
+    get_extractor("gv1-color")(np.zeros((2, 1, 28, 28), np.uint8))
     assert torch.equal(before[0], torch.get_rng_state())
     np.testing.assert_array_equal(before[1], np.random.get_state()[1])

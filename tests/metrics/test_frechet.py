@@ -122,14 +122,14 @@ def test_the_jackknifes_group_sums_give_what_leaving_out_gives(draw):
         kept[i::10] = False
         without.append(frechet_distance(moments(fake[kept]), real))
     expected = math.sqrt(9 * torch.tensor(without, dtype=torch.float64).var(correction=0))
-    assert fid(fake, real, groups=10).spread == pytest.approx(expected, rel=1e-9)
+    assert fid(fake, real, groups=10).stderr == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (1.4, 0.3)])
 def test_fids_spread_is_that_of_repeated_draws_within_a_factor(draw, scale, shift):
     found = [fid(draw(600, 16, seed, scale=scale, shift=shift), standard(16)) for seed in range(60)]
     observed = torch.tensor([e.value for e in found]).std().item()
-    claimed = sum(e.spread for e in found) / len(found)
+    claimed = sum(e.stderr for e in found) / len(found)
     # Near 0 FID is a square, which the jackknife overrates; elsewhere it is right.
     assert 0.8 * observed < claimed < (2.2 if scale == 1.0 else 1.3) * observed
 
@@ -140,12 +140,12 @@ def test_fids_spread_does_not_come_from_classes_left_out(draw):
     shuffled = fake[torch.randperm(600, generator=torch.Generator().manual_seed(0))]
     ordered, mixed = (fid(x, standard(4), groups=20) for x in (fake, shuffled))
     assert ordered.value == pytest.approx(mixed.value, rel=1e-9)
-    assert ordered.spread < 2 * mixed.spread
+    assert ordered.stderr < 2 * mixed.stderr
 
 
-def test_too_few_fakes_to_leave_any_out_have_no_spread(draw):
-    assert math.isnan(fid(draw(3, 2), standard(2)).spread)
-    assert math.isfinite(fid(draw(4, 2), standard(2)).spread)
+def test_too_few_fakes_to_leave_any_out_have_no_stderr(draw):
+    assert math.isnan(fid(draw(3, 2), standard(2)).stderr)
+    assert math.isfinite(fid(draw(4, 2), standard(2)).stderr)
 
 
 def test_fid_has_the_known_bias_and_fid_at_infinity_little_of_it(draw):

@@ -43,15 +43,15 @@ def test_kid_of_one_distribution_is_0_on_average_for_any_size(draw):
 def test_kids_spread_covers_0_for_one_distribution_and_not_for_two(draw):
     real = draw(3000, 16, 1)
     same, other = (kid(draw(3000, 16, 2, shift=s), real, subsets=50, size=300) for s in (0.0, 0.3))
-    assert abs(same.value) < 5 * same.spread
-    assert other.value > 20 * other.spread
+    assert abs(same.value) < 5 * same.stderr
+    assert other.value > 20 * other.stderr
 
 
 def test_kids_spread_is_the_standard_error_of_independent_subsets(draw):
     # Far more samples than a subset takes: the subsets hardly overlap.
     found = [kid(draw(4000, 8, s), draw(4000, 8, s + 500), subsets=20, size=20, seed=s) for s in range(40)]
     observed = torch.tensor([e.value for e in found]).std().item()
-    claimed = sum(e.spread for e in found) / len(found)
+    claimed = sum(e.stderr for e in found) / len(found)
     assert 0.7 * observed < claimed < 1.4 * observed
 
 

@@ -5,7 +5,7 @@ import torch
 from prdc import compute_prdc
 
 from ganvas.errors import DataError, UserError
-from ganvas.metrics import density_coverage, manifold, nearest, neighbours, precision_recall
+from ganvas.metrics import density_coverage, knn, manifold_scores, nearest_neighbors, precision_recall
 
 
 def line(*places):
@@ -17,7 +17,7 @@ FAKE = line(-1.5, 0.5, 2.5, 18)  # balls for k = 1: radius 2, 2, 2, 15.5
 
 
 def test_four_points_on_a_line_score_as_counted_by_hand():
-    found = manifold(FAKE, REAL, k_precision=1, k_density=1)
+    found = manifold_scores(FAKE, REAL, k_precision=1, k_density=1)
     # In the balls [-1, 1], [0, 2], [1, 5], [3, 17] lie: none of -1.5, two of 0.5, one of 2.5, none of 18.
     assert found.precision.value == 0.5
     assert found.density.value == 0.75
@@ -28,15 +28,15 @@ def test_four_points_on_a_line_score_as_counted_by_hand():
 
 
 def test_a_spread_is_the_standard_error_of_the_mean_over_samples():
-    found = manifold(FAKE, REAL, k_precision=1, k_density=1)
+    found = manifold_scores(FAKE, REAL, k_precision=1, k_density=1)
     half = torch.tensor([0.0, 1, 1, 0]).double()
-    assert found.precision.spread == pytest.approx(half.std().item() / 2)
-    assert found.density.spread == pytest.approx(torch.tensor([0.0, 2, 1, 0]).double().std().item() / 2)
-    assert found.recall.spread == 0
+    assert found.precision.stderr == pytest.approx(half.std().item() / 2)
+    assert found.density.stderr == pytest.approx(torch.tensor([0.0, 2, 1, 0]).double().std().item() / 2)
+    assert found.recall.stderr == 0
 
 
 def test_the_edge_of_a_ball_is_inside():
-    # Kynkäänniemi et al., section 3: at most as far as the k-th neighbour.
+    # Kynkäänniemi et al., section 3: at most as far as the k-th neighbor.
     assert precision_recall(line(4, 40), line(0, 2, 40), k=1)[0].value == 1
 
 
@@ -44,7 +44,7 @@ def test_the_edge_of_a_ball_is_inside():
 @pytest.mark.parametrize(("k_precision", "k_density"), [(3, 5), (5, 2)])
 def test_the_four_agree_with_prdc(draw, capsys, shift, k_precision, k_density):
     fake, real = draw(400, 10, 1, scale=0.9, shift=shift), draw(700, 10, 2)
-    found = manifold(fake, real, k_precision=k_precision, k_density=k_density)
+    found = manifold_scores(fake, real, k_precision=k_precision, k_density=k_density)
     first = compute_prdc(real.double().numpy(), fake.double().numpy(), k_precision)
     second = compute_prdc(real.double().numpy(), fake.double().numpy(), k_density)
     assert found.precision.value == pytest.approx(first["precision"], rel=1e-4)
@@ -56,56 +56,56 @@ def test_the_four_agree_with_prdc(draw, capsys, shift, k_precision, k_density):
 def test_equal_distributions_have_density_1_and_the_known_coverage(draw):
     density, coverage = density_coverage(draw(2000, 4, 1), draw(2000, 4, 2), k=5)
     # Naeem et al. 2020, section 3.3: E density = 1; E coverage = 1 - Π (N - i)/(2N - i), about 1 - 2^-k.
-    assert density.value == pytest.approx(1, abs=5 * density.spread)
-    assert coverage.value == pytest.approx(1 - 0.5**5, abs=5 * coverage.spread)
+    assert density.value == pytest.approx(1, abs=5 * density.stderr)
+    assert coverage.value == pytest.approx(1 - 0.5**5, abs=5 * coverage.stderr)
 
 
 def test_lost_modes_cost_recall_and_coverage_and_noise_costs_precision_and_density(draw):
     real = torch.cat([draw(300, 6, 1, shift=-4.0), draw(300, 6, 2, shift=4.0)])
-    lost = manifold(draw(600, 6, 3, shift=4.0), real)
+    lost = manifold_scores(draw(600, 6, 3, shift=4.0), real)
     assert lost.precision.value > 0.7
     assert lost.recall.value < 0.5
     assert lost.coverage.value < 0.55
-    noise = manifold(draw(600, 6, 4, scale=12.0), real)
+    noise = manifold_scores(draw(600, 6, 4, scale=12.0), real)
     assert noise.precision.value < 0.1
     assert noise.density.value < 0.1
 
 
 def test_order_rotation_and_translation_do_not_matter(draw):
     fake, real = draw(300, 5, 1), draw(300, 5, 2, scale=1.3)
-    expected = manifold(fake, real)
+    expected = manifold_scores(fake, real)
     turn = torch.linalg.qr(draw(5, 5, 3))[0]
     for x, y in ((fake.flip(0), real.roll(5, 0)), (fake @ turn, real @ turn), (fake + 2, real + 2)):
-        found = manifold(x, y)
+        found = manifold_scores(x, y)
         for name in ("precision", "recall", "density", "coverage"):
             assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-9)
 
 
 def test_copies_of_repeated_samples_are_in_their_balls_of_no_size(draw):
-    # Every real four times over: its third neighbour is itself.
+    # Every real four times over: its third neighbor is itself.
     real = draw(100, 30, 1, shift=5.0).repeat(4, 1)
-    found = manifold(real[:100], real, k_precision=3, k_density=3)
+    found = manifold_scores(real[:100], real, k_precision=3, k_density=3)
     assert found.precision.value == 1
     assert found.coverage.value == 1
 
 
 def test_blocks_of_fakes_give_what_one_block_gives(draw, monkeypatch):
     fake, real = draw(203, 6, 1), draw(300, 6, 2)
-    whole = manifold(fake, real)
-    monkeypatch.setattr(neighbours, "BLOCK_BYTES", 300 * 4 * 20)
-    assert manifold(fake, real) == whole
+    whole = manifold_scores(fake, real)
+    monkeypatch.setattr(knn, "BLOCK_BYTES", 300 * 4 * 20)
+    assert manifold_scores(fake, real) == whole
 
 
 def test_radii_handed_in_give_the_same_scores(draw):
     fake, real = draw(100, 6, 1), draw(150, 6, 2)
-    radii = nearest(real, real, 7, exclude_self=True)[0]
-    assert manifold(fake, real, real_radii=radii) == manifold(fake, real)
-    assert manifold(fake, real, real_radii=radii * 100).precision.value == 1
+    radii = nearest_neighbors(real, real, 7, exclude_self=True)[0]
+    assert manifold_scores(fake, real, real_radii=radii) == manifold_scores(fake, real)
+    assert manifold_scores(fake, real, real_radii=radii * 100).precision.value == 1
 
 
 def test_two_of_the_four_are_those_of_all_four(draw):
     fake, real = draw(90, 4, 1), draw(120, 4, 2)
-    found = manifold(fake, real)
+    found = manifold_scores(fake, real)
     assert precision_recall(fake, real) == (found.precision, found.recall)
     assert density_coverage(fake, real) == (found.density, found.coverage)
 
@@ -113,9 +113,9 @@ def test_two_of_the_four_are_those_of_all_four(draw):
 def test_what_does_not_fit_is_refused(draw):
     fake, real = draw(4, 3, 1), draw(9, 3, 2)
     with pytest.raises(UserError, match="k_precision: expected 1 to 3, got 4"):
-        manifold(fake, real, k_precision=4)
+        manifold_scores(fake, real, k_precision=4)
     with pytest.raises(UserError, match="k_density: expected 1 to 8, got 9"):
-        manifold(fake, real, k_density=9)
+        manifold_scores(fake, real, k_density=9)
     for radii in (torch.ones(9, 4), torch.ones(8, 5), torch.ones(9)):
         with pytest.raises(DataError, match=r"real_radii: expected \[9, 5 or more\], got"):
-            manifold(fake, real, real_radii=radii)
+            manifold_scores(fake, real, real_radii=radii)

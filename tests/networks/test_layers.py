@@ -1,30 +1,31 @@
-"""Layers in Keras's sense, against explicit loops, the adjoint identity and hand arithmetic."""
+"""Layers with Keras's definitions, against explicit loops, the adjoint identity and hand arithmetic."""
 
+import copy
 import itertools
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from ganvas.networks.batch_dependence import is_batch_dependent
 from ganvas.networks.layers import (
     Dropout,
     Flatten,
     KerasBatchNorm,
     Logit,
+    Reshape,
     SameConv2d,
     SameConvTranspose2d,
-    ToMap,
     frozen_statistics,
     inference,
-    mixes_samples,
-    same_padding,
-    strided_sides,
 )
+from ganvas.utils.conv_arithmetic import same_padding, strided_sides
 
 SIDES, KERNELS, STRIDES = (28, 30, 15, 33), (3, 4, 5, 7), (1, 2)
-EVERY = list(itertools.product(SIDES, KERNELS, STRIDES))
+CASES = list(itertools.product(SIDES, KERNELS, STRIDES))
 
 
 def numbers(*shape, seed=0, dtype=torch.float64):
@@ -32,7 +33,7 @@ def numbers(*shape, seed=0, dtype=torch.float64):
 
 
 def same_convolution_by_loops(x, weight, bias, stride):
-    """TensorFlow's definition: output pixel o looks at inputs o * stride - before ... + kernel."""
+    """TensorFlow's definition: output pixel o sees `kernel` inputs from o * stride - before on."""
     n, _, height, width = x.shape
     out, _, kernel, _ = weight.shape
     small = [math.ceil(side / stride) for side in (height, width)]
@@ -82,7 +83,7 @@ def test_each_stride_divides_a_side_and_rounds_up(side, strides, sides):
     assert strided_sides(side, strides) == sides
 
 
-@pytest.mark.parametrize(("side", "kernel", "stride"), EVERY)
+@pytest.mark.parametrize(("side", "kernel", "stride"), CASES)
 def test_a_same_convolution_equals_explicit_loops(side, kernel, stride):
     layer = random_layer(SameConv2d(2, 3, kernel, stride))
     x = numbers(2, 2, side, side - 3)
@@ -92,7 +93,7 @@ def test_a_same_convolution_equals_explicit_loops(side, kernel, stride):
     np.testing.assert_allclose(layer(x).detach().numpy(), expected, atol=1e-11)
 
 
-@pytest.mark.parametrize(("side", "kernel", "stride"), EVERY)
+@pytest.mark.parametrize(("side", "kernel", "stride"), CASES)
 def test_a_transposed_convolution_is_the_exact_adjoint(side, kernel, stride):
     down = random_layer(SameConv2d(2, 3, kernel, stride, bias=False))
     up = SameConvTranspose2d(3, 2, kernel, stride, side, side - 3, bias=False).double()
@@ -128,8 +129,8 @@ def test_batch_norm_in_training_equals_hand_arithmetic(shape, momentum, epsilon)
     axes = [axis for axis in range(x.dim()) if axis != 1]
     wide = (1, 3) + (1,) * (x.dim() - 2)
     moving_mean, moving_variance = torch.zeros(3, dtype=x.dtype), torch.ones(3, dtype=x.dtype)
-    for turn in range(3):
-        batch = x + turn
+    for step in range(3):
+        batch = x + step
         mean = batch.mean(axes)
         variance = (batch - mean.view(wide)).square().mean(axes)  # biased: divided by the count
         y = (batch - mean.view(wide)) / (variance.view(wide) + epsilon).sqrt()
@@ -157,21 +158,21 @@ def test_batch_norm_starts_as_keras_does():
     assert [t.tolist() for t in tensors] == [[1] * 4, [0] * 4, [0] * 4, [1] * 4]
 
 
-@pytest.mark.parametrize("tracks", [True, False])
+@pytest.mark.parametrize("update", [True, False])
 @pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1, 1)])
-def test_batch_norm_takes_a_single_value_as_its_own_mean(shape, tracks):
+def test_batch_norm_takes_a_single_value_as_its_own_mean(shape, update):
     norm, x = norm_with(momentum=0.75), numbers(*shape).requires_grad_()
-    norm.tracks = tracks
+    norm.update_statistics = update
     y = norm(x)
     torch.testing.assert_close(y, norm.bias.view(shape))
     assert torch.equal(torch.autograd.grad(y.sum(), x)[0], torch.zeros(shape, dtype=x.dtype))
     moved = x.detach().flatten() * 0.25, torch.full((3,), 0.75, dtype=x.dtype)
     kept = torch.zeros_like(moved[0]), torch.ones_like(moved[1])
-    for found, expected in zip(norm.buffers(), moved if tracks else kept, strict=True):
-        torch.testing.assert_close(found, expected)
+    for statistic, expected in zip(norm.buffers(), moved if update else kept, strict=True):
+        torch.testing.assert_close(statistic, expected)
 
 
-def test_frozen_statistics_change_nothing_but_the_moving():
+def test_frozen_statistics_change_no_output():
     network = nn.Sequential(nn.Linear(4, 3), norm_with().float())
     twin = nn.Sequential(nn.Linear(4, 3), norm_with().float())
     twin.load_state_dict(network.state_dict())
@@ -193,15 +194,102 @@ def test_statistics_move_again_after_an_error_within_frozen_statistics():
     assert not torch.equal(norm.moving_mean, torch.zeros(3))
 
 
-def test_inference_puts_each_network_back_as_it_was_even_after_an_error():
-    training, resting = nn.Linear(2, 2).train(), nn.Linear(2, 2).eval()
-    with inference(training, resting):
+class MovingScale(nn.Module):
+    """Divides by a moving scale, updated before use: in place, or by a new tensor under the same name."""
+
+    def __init__(self, in_place):
+        super().__init__()
+        self.in_place = in_place
+        self.register_buffer("scale", torch.ones(3))
+        self.register_buffer("unused", None)
+
+    def forward(self, x):
+        if self.training:
+            batch = x.detach().abs().mean((0, 2, 3))
+            if self.in_place:
+                self.scale.lerp_(batch, 0.5)
+            else:
+                self.scale = 0.5 * self.scale + 0.5 * batch
+        return x / self.scale.view(1, 3, 1, 1)
+
+
+WITH_BUFFERS = {
+    "nn.BatchNorm1d": lambda: nn.Sequential(nn.Flatten(), nn.BatchNorm1d(75)),
+    "nn.BatchNorm2d": lambda: nn.BatchNorm2d(3),
+    "nn.BatchNorm2d with a cumulative mean": lambda: nn.BatchNorm2d(3, momentum=None),
+    "nn.InstanceNorm2d": lambda: nn.InstanceNorm2d(3, affine=True, track_running_stats=True),
+    "spectral norm of PyTorch": lambda: nn.utils.parametrizations.spectral_norm(nn.Conv2d(3, 4, 3)),
+    "moving average in place": lambda: MovingScale(in_place=True),
+    "moving average by assignment": lambda: MovingScale(in_place=False),
+    "KerasBatchNorm": lambda: KerasBatchNorm(3, 0.9, 1e-3),
+}
+
+
+def output_and_gradients(network, x, context):
+    x = x.clone().requires_grad_()
+    with context:
+        y = network(x)
+    signal = numbers(*y.shape, seed=4, dtype=y.dtype)  # the backward pass runs outside of the context
+    return [y, *torch.autograd.grad(y, [x, *network.parameters()], signal)]
+
+
+@pytest.mark.parametrize("name", WITH_BUFFERS)
+@pytest.mark.parametrize("training", [True, False])
+def test_frozen_statistics_keep_the_buffers_of_any_module_and_change_no_output_or_gradient(name, training):
+    torch.manual_seed(0)
+    network = WITH_BUFFERS[name]()
+    x = 2 + 3 * numbers(6, 3, 5, 5, dtype=torch.float32)
+    network(x)  # statistics that differ from the initial ones
+    network.train(training)
+    twin = copy.deepcopy(network)
+    objects = dict(network.named_buffers())
+    before = {key: buffer.clone() for key, buffer in objects.items()}
+    frozen = output_and_gradients(network, x, frozen_statistics(network))
+    assert network.training is training
+    assert dict(network.named_buffers()).keys() == objects.keys()
+    for key, buffer in network.named_buffers():
+        assert buffer is objects[key]
+        assert torch.equal(buffer, before[key])
+    for ours, expected in zip(frozen, output_and_gradients(twin, x, nullcontext()), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-6, atol=1e-7)
+    if training:
+        assert any(not torch.equal(buffer, before[key]) for key, buffer in twin.named_buffers())
+        network(x)  # without the context they move
+        assert all(map(torch.equal, network.buffers(), twin.buffers()))
+
+
+@pytest.mark.parametrize("name", WITH_BUFFERS)
+def test_an_outer_frozen_statistics_holds_after_an_inner_one(name):
+    torch.manual_seed(0)
+    network, x = WITH_BUFFERS[name](), numbers(6, 3, 5, 5, dtype=torch.float32)
+    before = [buffer.clone() for buffer in network.buffers()]
+    with frozen_statistics(network):
+        with frozen_statistics(network):
+            network(x)
+        network(x)
+    assert all(map(torch.equal, before, network.buffers()))
+
+
+def test_modules_that_share_a_buffer_share_it_within_frozen_statistics():
+    first, second = MovingScale(in_place=True), MovingScale(in_place=True)
+    second.scale = first.scale
+    network = nn.Sequential(first, second)
+    with frozen_statistics(network):
+        assert first.scale is second.scale
+        network(numbers(6, 3, 5, 5, dtype=torch.float32))
+    assert first.scale is second.scale
+    assert torch.equal(first.scale, torch.ones(3))
+
+
+def test_inference_restores_the_mode_of_each_network_even_after_an_error():
+    training, evaluating = nn.Linear(2, 2).train(), nn.Linear(2, 2).eval()
+    with inference(training, evaluating):
         assert not training.training
         assert not training(torch.ones(1, 2)).requires_grad
     assert training.training
-    with pytest.raises(RuntimeError), inference(training, resting):
+    with pytest.raises(RuntimeError), inference(training, evaluating):
         raise RuntimeError
-    assert (training.training, resting.training) == (True, False)
+    assert (training.training, evaluating.training) == (True, False)
     assert training(torch.ones(1, 2)).requires_grad
 
 
@@ -215,8 +303,11 @@ def test_inference_puts_each_network_back_as_it_was_even_after_an_error():
         (nn.Linear(3, 3), False),
     ],
 )
-def test_only_batch_norm_mixes_samples(layer, mixes):
-    assert mixes_samples(nn.Sequential(nn.Flatten(), layer)) is mixes
+def test_of_these_only_batch_norm_mixes_samples(layer, mixes):
+    shape = (3, 4, 4) if isinstance(layer, nn.BatchNorm2d) else (3, 1, 1)
+    flatten = [] if isinstance(layer, nn.BatchNorm2d) else [nn.Flatten()]
+    network = nn.Sequential(*flatten, layer, nn.Flatten())
+    assert is_batch_dependent(network, torch.zeros(1, *shape)) is mixes
 
 
 # Dropout
@@ -229,7 +320,7 @@ def seeded(rate, seed=3):
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.4, 0.5, 0.9])
-def test_dropout_zeroes_its_rate_and_scales_what_is_kept(rate):
+def test_dropout_zeroes_a_fraction_of_its_rate_and_scales_the_rest(rate):
     count = 400_000
     y = seeded(rate)(torch.ones(count))
     dropped = (y == 0).sum().item()
@@ -237,14 +328,14 @@ def test_dropout_zeroes_its_rate_and_scales_what_is_kept(rate):
     torch.testing.assert_close(y[y != 0], torch.full_like(y[y != 0], 1 / (1 - rate)))
 
 
-def test_neighbouring_masks_of_dropout_are_independent():
+def test_neighboring_masks_of_dropout_are_independent():
     kept = (seeded(0.5)(torch.ones(400_000)) != 0).float() - 0.5
     for lag in (1, 2, 3, 4, 8, 64):
         correlation = (kept[:-lag] * kept[lag:]).mean().item() * 4
         assert abs(correlation) < 4 / math.sqrt(len(kept) - lag), lag
 
 
-def test_dropout_at_a_rate_next_to_1_keeps_next_to_nothing():
+def test_dropout_at_a_rate_near_1_keeps_almost_nothing():
     assert (seeded(0.999999)(torch.ones(10_000)) != 0).sum() <= 10
 
 
@@ -257,7 +348,7 @@ def test_the_same_seed_gives_the_same_mask_and_another_seed_another(count):
     assert len({tuple(mask.tolist()) for mask in masks}) > 1
 
 
-def test_masks_follow_on_each_other_until_reseeded():
+def test_masks_differ_from_pass_to_pass_until_reseeded():
     layer, x = seeded(0.5), torch.ones(1000)
     first, second = layer(x), layer(x)
     layer.reseed(3, torch.device("cpu"))
@@ -292,7 +383,7 @@ def test_dropout_keeps_channels_last_memory_and_draws_in_its_order():
 
 
 @pytest.mark.parametrize("layer", [Dropout(0.0).train(), Dropout(0.7).eval()])
-def test_dropout_at_rate_0_or_in_inference_passes_all(layer):
+def test_dropout_at_rate_0_or_in_eval_mode_is_the_identity(layer):
     x = numbers(100)
     assert torch.equal(layer(x), x)
 
@@ -300,9 +391,9 @@ def test_dropout_at_rate_0_or_in_inference_passes_all(layer):
 # Shapes in Keras's order
 
 
-def test_to_map_and_flatten_follow_keras_and_undo_each_other():
+def test_reshape_and_flatten_follow_keras_and_are_inverses():
     x = torch.arange(2 * 3 * 4 * 5.0).view(2, -1)
-    y = ToMap(5, 3, 4)(x)
+    y = Reshape(5, 3, 4)(x)
     assert np.array_equal(y.numpy(), x.numpy().reshape(2, 3, 4, 5).transpose(0, 3, 1, 2))
     assert y.is_contiguous(memory_format=torch.channels_last)
     assert y.data_ptr() == x.data_ptr()  # no copy
@@ -311,7 +402,7 @@ def test_to_map_and_flatten_follow_keras_and_undo_each_other():
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_a_logit_is_one_number_an_image(count):
+def test_a_logit_is_one_number_per_image(count):
     layer, x = Logit(7), numbers(count, 7, dtype=torch.float32)
     torch.testing.assert_close(layer(x), (x * layer.weight[0]).sum(1) + layer.bias)
     assert layer(x).shape == (count,)

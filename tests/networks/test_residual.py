@@ -1,4 +1,4 @@
-"""Residual networks: their shapes at any size, their first weights, blocks by hand, that they learn."""
+"""Residual networks: shapes at any size, initial weights, blocks by hand arithmetic, resuming."""
 
 import numpy as np
 import pytest
@@ -7,15 +7,17 @@ from torch.nn import functional as F
 
 import ganvas
 import tiny
-from ganvas import operations, recipes
+from ganvas import recipes
 from ganvas.errors import RecipeError
-from ganvas.networks import BatchNorm, Block, ResidualDiscriminator, ResidualGenerator
+from ganvas.networks import BatchNorm, Block, ResNetDiscriminator, ResNetGenerator
 from ganvas.networks.attention import SelfAttention
-from ganvas.networks.initialise import initialise
+from ganvas.networks.blocks import DepthwisePool, Downsample, Residual, Upsample
+from ganvas.networks.init import init_parameters
 from ganvas.networks.layers import SameConv2d
-from ganvas.networks.residual_modules import Halved, Residual, Resized, Weighed
-from ganvas.networks.spec import Weights
-from ganvas.recipe import Penalty
+from ganvas.networks.spec import Init
+from ganvas.profiling import flops
+from ganvas.recipes.schema import Penalty
+from ganvas.utils.conv_arithmetic import kernel_taps
 
 BASIC = Block(kind="basic", count=1)
 NECK = Block(kind="bottleneck", count=2, groups=4)
@@ -23,10 +25,10 @@ NECK = Block(kind="bottleneck", count=2, groups=4)
 
 def players(shape, block=BASIC, **more):
     norm = BatchNorm() if block.kind == "basic" else None
-    g = ResidualGenerator(widths=(16, 8), block=block, batch_norm=norm, **more).build(shape, 6, (-1, 1))
-    d = ResidualDiscriminator(widths=(8, 16), block=block, **more).build(shape)
+    g = ResNetGenerator(widths=(16, 8), block=block, batch_norm=norm, **more).build(shape, 6, (-1, 1))
+    d = ResNetDiscriminator(widths=(8, 16), block=block, **more).build(shape)
     for i, network in enumerate((g, d)):
-        initialise(network, Weights(rule="scaled_normal"), torch.Generator().manual_seed(i))
+        init_parameters(network, Init(rule="kaiming_normal"), torch.Generator().manual_seed(i))
     return g, d
 
 
@@ -53,7 +55,7 @@ def test_a_basic_block_is_two_convolutions_beside_a_shortcut():
     torch.testing.assert_close(down(x), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_bottleneck_begins_as_nothing_so_that_depth_does_no_harm():
+def test_a_bottleneck_starts_as_the_identity():
     g, _ = players((1, 8, 8), NECK)
     blocks = [m for m in g if isinstance(m, Residual)]
     assert len(blocks) == 4
@@ -63,20 +65,20 @@ def test_a_bottleneck_begins_as_nothing_so_that_depth_does_no_harm():
         assert block.branch[0].weight.std() > 0.05
 
 
-def test_bilinear_halving_is_a_mean_of_four_and_doubling_keeps_flat_maps():
+def test_downsampling_is_a_mean_of_four_pixels_and_upsampling_keeps_flat_maps():
     x = torch.arange(16.0).view(1, 1, 4, 4)
-    assert Halved()(x).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
-    torch.testing.assert_close(Halved()(x), F.interpolate(x, (2, 2), mode="bilinear"))
-    assert torch.equal(Resized((9, 7), bilinear=True)(torch.ones(1, 2, 5, 4)), torch.ones(1, 2, 9, 7))
-    assert Resized((4, 4), bilinear=False)(x[..., :2, :2])[0, 0, :2, :2].unique().tolist() == [0.0]
+    assert Downsample()(x).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    torch.testing.assert_close(Downsample()(x), F.interpolate(x, (2, 2), mode="bilinear"))
+    assert torch.equal(Upsample((9, 7), bilinear=True)(torch.ones(1, 2, 5, 4)), torch.ones(1, 2, 9, 7))
+    assert Upsample((4, 4), bilinear=False)(x[..., :2, :2])[0, 0, :2, :2].unique().tolist() == [0.0]
 
 
-def test_the_last_map_is_weighed_channel_by_channel():
-    layer, x = Weighed(3, (2, 2)), torch.randn(5, 3, 2, 2)
+def test_a_depthwise_pool_weights_the_pixels_of_each_channel():
+    layer, x = DepthwisePool(3, (2, 2)), torch.randn(5, 3, 2, 2)
     torch.testing.assert_close(layer(x), (x * layer.layer.weight[:, 0]).sum((2, 3)))
 
 
-def test_attention_stands_behind_the_stage_of_its_side():
+def test_attention_follows_the_stage_of_its_side():
     g, d = players((1, 16, 16), attention=8)
     for network in (g, d):
         kinds = [type(m) for m in network]
@@ -88,29 +90,29 @@ def g_index(network):
     return next(i for i, m in enumerate(network) if isinstance(m, SelfAttention))
 
 
-def test_groups_share_the_operations_of_a_convolution():
+def test_groups_divide_the_macs_of_a_convolution():
     def counted(groups):
         recipe = recipe_of(Block(kind="bottleneck", groups=groups))
-        return operations.sample(recipe, (1, 8, 8))
+        return flops.sample_macs(recipe, (1, 8, 8))
 
     def grouped_taps(groups):
         inner = [2 * 16, 2 * 8]
         sides = [4, 8]
-        taps = [operations.taps(side, side, 3, 1) ** 2 for side in sides]
+        taps = [kernel_taps(side, side, 3, 1) ** 2 for side in sides]
         return sum(t * i * i // groups for t, i in zip(taps, inner, strict=True))
 
     assert counted(1) - counted(4) == grouped_taps(1) - grouped_taps(4)
 
 
 def recipe_of(block, **more):
-    weights = Weights(rule="scaled_normal")
-    base = recipes.find("modern").changed(
+    init = Init(rule="kaiming_normal")
+    base = recipes.load_recipe("auto").with_overrides(
         {"classes": 0, "batch_size": 8, "latent.size": 6, "precision": "fp32"}
     )
     return base.model_copy(
         update={
-            "generator": ResidualGenerator(widths=(16, 8), block=block, slope=0.2, weights=weights),
-            "discriminator": ResidualDiscriminator(widths=(8, 16), block=block, weights=weights),
+            "generator": ResNetGenerator(widths=(16, 8), block=block, negative_slope=0.2, init=init),
+            "discriminator": ResNetDiscriminator(widths=(8, 16), block=block, init=init),
             **more,
         }
     )
@@ -119,11 +121,14 @@ def recipe_of(block, **more):
 @pytest.mark.parametrize("block", [BASIC, NECK])
 def test_a_run_with_residual_players_resumes_to_the_same_bits(tmp_path, block):
     penalties = (Penalty(kind="r1", weight=0.1), Penalty(kind="r2", weight=0.1))
-    recipe = recipe_of(block, objective="relativistic", penalties=penalties, schedule=None)
+    recipe = recipe_of(block, objective="relativistic", penalties=penalties)
+    recipe = recipe.with_overrides(
+        {f"{player}_optimizer.schedule": None for player in ("generator", "discriminator")}
+    )
     if block is BASIC:  # spectral norm's iteration is a part of the state, too
-        recipe = recipe.changed({"discriminator.spectral_norm": True})
+        recipe = recipe.with_overrides({"discriminator.spectral_norm": True})
     data = tiny.data_file(tmp_path)
-    how = {"settings": {"scores": None}, "device": "cpu", "threads": 1, "quiet": True}
+    how = {"overrides": {"scores": None}, "device": "cpu", "threads": 1, "quiet": True}
     whole = ganvas.train(recipe, data, tmp_path / "whole", steps=6, **how)
     part = ganvas.train(recipe, data, tmp_path / "part", steps=3, **how)
     part = ganvas.resume(part.path, steps=6, quiet=True)
@@ -134,57 +139,57 @@ def test_a_run_with_residual_players_resumes_to_the_same_bits(tmp_path, block):
 
 
 @pytest.mark.parametrize(
-    ("spec", "settings", "expected"),
+    ("spec", "overrides", "expected"),
     [
-        (ResidualGenerator, {"widths": []}, "at least one stage"),
+        (ResNetGenerator, {"widths": []}, "at least one stage"),
         (
-            ResidualGenerator,
+            ResNetGenerator,
             {"widths": [10], "block": {"kind": "bottleneck", "groups": 8}},
-            "cut into 8 groups",
+            "split into 8 groups",
         ),
         (
-            ResidualGenerator,
+            ResNetGenerator,
             {"widths": [8], "block": {"kind": "bottleneck"}, "batch_norm": {}},
             "no batch norm",
         ),
         (
-            ResidualDiscriminator,
+            ResNetDiscriminator,
             {"widths": [8], "block": {"kind": "bottleneck"}, "spectral_norm": True},
-            "no norm",
+            "no spectral norm",
         ),
     ],
 )
-def test_what_cannot_be_built_is_refused(spec, settings, expected):
-    player = "generator" if spec is ResidualGenerator else "discriminator"
+def test_what_cannot_be_built_is_refused(spec, overrides, expected):
+    player = "generator" if spec is ResNetGenerator else "discriminator"
     with pytest.raises(RecipeError, match=expected):
-        recipes.find("modern").changed({"classes": 0, player: {"kind": "residual", **settings}})
+        recipes.load_recipe("auto").with_overrides({"classes": 0, player: {"kind": "resnet", **overrides}})
 
 
-def test_residual_discriminators_treat_samples_apart():
+def test_residual_discriminators_treat_samples_independently():
     _, d = players((1, 16, 16), NECK)
     images = torch.randn(4, 1, 16, 16)
     torch.testing.assert_close(d(images)[:2], d(images[:2]))
 
 
-def test_bottlenecks_of_a_recipe_that_says_nothing_of_weights_begin_at_0_and_other_rules_are_refused():
-    spec = ResidualGenerator(widths=(8,), block=NECK)
+def test_bottlenecks_start_at_0_by_default_and_other_init_rules_are_refused():
+    spec = ResNetGenerator(widths=(8,), block=NECK)
     network = spec.build((1, 8, 8), 4, (-1, 1))
-    initialise(network, spec.weights, torch.Generator().manual_seed(0))
+    init_parameters(network, spec.init, torch.Generator().manual_seed(0))
     block = next(m for m in network if isinstance(m, Residual))
     x = torch.randn(2, 8, 8, 8)
     assert torch.equal(block(x), x)
-    with pytest.raises(RecipeError, match="use scaled_normal"):
-        recipes.find("modern").changed(
-            {"generator": {"kind": "residual", "widths": [8], "block": {"kind": "bottleneck"},
-                           "weights": {"rule": "glorot_uniform"}}}
+    with pytest.raises(RecipeError, match="use kaiming_normal"):
+        recipes.load_recipe("auto").with_overrides(
+            {"generator": {"kind": "resnet", "widths": [8], "block": {"kind": "bottleneck"},
+                           "init": {"rule": "glorot_uniform"}}}
         )  # fmt: skip
 
 
 @pytest.mark.parametrize("count", [1, 4])
-def test_first_weights_of_a_bottleneck_shrink_with_the_depth(count):
+def test_initial_weights_of_a_bottleneck_shrink_with_the_depth(count):
     block = Block(kind="bottleneck", count=count)
-    network = ResidualGenerator(widths=(64, 64), block=block, slope=0.2).build((1, 8, 8), 4, (-1, 1))
-    initialise(network, Weights(rule="scaled_normal"), torch.Generator().manual_seed(0))
+    network = ResNetGenerator(widths=(64, 64), block=block, negative_slope=0.2).build((1, 8, 8), 4, (-1, 1))
+    init_parameters(network, Init(rule="kaiming_normal"), torch.Generator().manual_seed(0))
     first = next(m for m in network if isinstance(m, Residual)).branch[0]
     expected = (2 / (1 + 0.2**2)) ** 0.5 * (2 * count) ** -0.25 / 64**0.5
     assert first.weight.std().item() == pytest.approx(expected, rel=0.05)
@@ -193,11 +198,11 @@ def test_first_weights_of_a_bottleneck_shrink_with_the_depth(count):
 def test_channels_change_on_the_smaller_map():
     g, d = players((1, 16, 16), NECK)
     order = [type(m) for m in g]
-    assert order.index(Resized) > next(i for i, m in enumerate(g) if isinstance(m, SameConv2d))
+    assert order.index(Upsample) > next(i for i, m in enumerate(g) if isinstance(m, SameConv2d))
     kinds = [type(m) for m in d]
-    assert kinds[kinds.index(Halved) + 1] is SameConv2d
+    assert kinds[kinds.index(Downsample) + 1] is SameConv2d
 
 
-def test_attention_at_a_side_that_no_map_has_is_refused_with_those_that_are():
+def test_attention_at_a_side_that_no_map_has_is_refused_with_the_sides_that_exist():
     with pytest.raises(RecipeError, match="attention 16: no map has this side; there are 28, 14"):
-        ResidualDiscriminator(widths=(8, 16), attention=16).build((1, 28, 28))
+        ResNetDiscriminator(widths=(8, 16), attention=16).build((1, 28, 28))

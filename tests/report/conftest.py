@@ -6,12 +6,12 @@ import filled
 import pytest
 
 import tiny
-from ganvas.run import Run
+from ganvas.runs.run import Run
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """A run of 6 steps on 12 x 12 pictures."""
+    """A run of 6 steps on 12 x 12 images."""
     return tiny.train(tmp_path_factory.mktemp("trained"), "mlp", name="seed-0").path
 
 

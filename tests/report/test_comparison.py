@@ -10,7 +10,7 @@ from reading import Page
 
 from ganvas.errors import UserError
 from ganvas.report import compare, comparison_page
-from ganvas.report.compare_page import short_names
+from ganvas.report.comparison_page import short_names
 
 
 @pytest.fixture
@@ -48,15 +48,15 @@ def test_runs_that_differ_in_their_seed_alone_have_a_mean_and_a_deviation(seeds)
 def test_runs_that_differ_in_more_are_not_averaged(copy, seeds):
     record = seeds[0].record
     others = [
-        copy("recipe", seed=5, recipe=record.recipe.changed({"latent.size": 7})),
+        copy("recipe", seed=5, recipe=record.recipe.with_overrides({"latent.size": 7})),
         copy("data", seed=6, data=record.data.model_copy(update={"fingerprint": "0" * 64})),
-        copy("length", seed=7, recipe=record.recipe.changed({"length": 9})),
+        copy("length", seed=7, recipe=record.recipe.with_overrides({"length": 9})),
     ]
     assert [len(group.rows) for group in compare([*others, *seeds]).groups] == [1, 1, 1, 3]
 
 
 def test_words_and_schedule_of_a_recipe_do_not_part_runs(copy, seeds):
-    recipe = seeds[0].record.recipe.changed({"name": "other", "log_every": 3})
+    recipe = seeds[0].record.recipe.with_overrides({"name": "other", "log_interval": 3})
     other = copy("schedule", seed=9, recipe=recipe)
     assert [len(group.rows) for group in compare([*seeds, other]).groups] == [4]
 
@@ -72,7 +72,7 @@ def test_different_protocols_are_refused_by_name_with_the_way_out(seeds):
     filled.evaluate(seeds[2], protocol={"features": "gv1", "images": 500, "text": "gv1, 500 images"})
     line = refusal(seeds)
     for words in (
-        "gv1 (1a2b3c4d), 10,000 images against mnist", "gv1, 500 images", "ganvas evaluate RUN --n 10000",
+        "gv1 (1a2b3c4d), 10,000 images against mnist", "gv1, 500 images", "ganvas evaluate RUN --count 10000",
         str(seeds[0].path), str(seeds[2].path),
     ):  # fmt: skip
         assert words in line
@@ -108,7 +108,7 @@ def test_the_lines_are_an_aligned_table(seeds):
     lines = compare(seeds).lines()
     head, *rows = lines[:6]
     assert re.split(r" {2,}", head) == [
-        "run", "recipe", "data", "seed", "steps", "FID (floor)", "KID", "precision", "recall", "density",
+        "run", "recipe", "data", "seed", "steps", "FID (real data)", "KID", "precision", "recall", "density",
         "coverage", "modes", "time",
     ]  # fmt: skip
     assert "8.00 (1.84)" in rows[0]

@@ -5,7 +5,7 @@ import filled
 import pytest
 
 from ganvas.report import Extras, compare, comparison_page, report
-from tiny import pictures
+from tiny import images
 
 pytestmark = pytest.mark.skipif(
     browser.found() is None,
@@ -23,8 +23,8 @@ def window():
 
 @pytest.fixture
 def page(full):
-    images = pictures(4)
-    return report(full, extras=Extras([(images[0], list(images[1:]), [1.0, 2.0, 3.0])], "Usual: 3.1."))
+    real, *fakes = images(4)
+    return report(full, extras=Extras([(real, fakes, [1.0, 2.0, 3.0])], "Usual: 3.1."))
 
 
 @pytest.fixture

@@ -8,10 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganvas.report import ticks
-from ganvas.report.chart import Chart, Line, draw
-from ganvas.report.numbers import LARGEST, duration_words, number, number_words, spread_words
-from ganvas.report.series import Points, between, moving_mean, thinned
+from ganvas.report.axes import (
+    Points,
+    interpolate_at,
+    linear_ticks,
+    log_ticks,
+    moving_mean,
+    subsample_points,
+    tick_text,
+)
+from ganvas.report.charts import Chart, Line, draw
+from ganvas.report.numbers import LARGEST, format_duration, format_number, format_with_error, number
 
 anything = st.floats(-LARGEST / 2, LARGEST / 2)
 ordered = st.lists(st.integers(0, 2**53), min_size=1, max_size=30, unique=True).map(sorted)
@@ -21,19 +28,19 @@ ordered = st.lists(st.integers(0, 2**53), min_size=1, max_size=30, unique=True).
 def test_a_thinned_line_keeps_its_ends_and_its_extremes(count):
     y = np.random.default_rng(count).normal(size=count).tolist()
     x = list(range(count))
-    thin = thinned(Points(x, y), 1000)
-    assert len(thin.x) <= 1000
-    assert set(zip(*thin, strict=True)) <= set(zip(x, y, strict=True))
-    assert list(thin.x) == sorted(set(thin.x))
-    assert (thin.x[0], thin.x[-1]) == (0, count - 1)
-    assert (min(thin.y), max(thin.y)) == (min(y), max(y))
+    subsample = subsample_points(Points(x, y), 1000)
+    assert len(subsample.x) <= 1000
+    assert set(zip(*subsample, strict=True)) <= set(zip(x, y, strict=True))
+    assert list(subsample.x) == sorted(set(subsample.x))
+    assert (subsample.x[0], subsample.x[-1]) == (0, count - 1)
+    assert (min(subsample.y), max(subsample.y)) == (min(y), max(y))
 
 
 def test_a_single_spike_survives_thinning():
     y = [0.0] * 50_000
     y[31_234] = 1.0
-    thin = thinned(Points(range(50_000), y), 100)
-    assert (31_234, 1.0) in zip(*thin, strict=True)
+    subsample = subsample_points(Points(range(50_000), y), 100)
+    assert (31_234, 1.0) in zip(*subsample, strict=True)
 
 
 def test_the_moving_mean_of_a_straight_line_is_the_line_until_it_leans_back():
@@ -44,19 +51,19 @@ def test_the_moving_mean_of_a_straight_line_is_the_line_until_it_leans_back():
 
 def test_between_points_a_line_is_straight():
     points = Points([0, 10, 20], [0.0, 1.0, 5.0])
-    assert [between(points, at) for at in (0, 5, 10, 15, 20)] == [0.0, 0.5, 1.0, 3.0, 5.0]
-    assert between(points, 21) is None
-    assert between(Points([], []), 0) is None
+    assert [interpolate_at(points, at) for at in (0, 5, 10, 15, 20)] == [0.0, 0.5, 1.0, 3.0, 5.0]
+    assert interpolate_at(points, 21) is None
+    assert interpolate_at(Points([], []), 0) is None
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-2, 1e6))
 def test_ticks_are_round_few_and_within_the_axis(low, size):
     high = low + size
-    found = ticks.linear(low, high)
+    found = linear_ticks(low, high)
     assert 2 <= len(found) <= 7
     assert all(low - 1e-6 * size <= tick <= high + 1e-6 * size for tick in found)
     assert np.allclose(np.diff(found), found[1] - found[0], atol=1e-5 * size)
-    words = [ticks.word(tick, found) for tick in found]
+    words = [tick_text(tick, found) for tick in found]
     assert len(set(words)) == len(words)
 
 
@@ -70,13 +77,13 @@ def test_ticks_are_round_few_and_within_the_axis(low, size):
     ],
 )
 def test_ticks_have_the_digits_they_need(low, high, expected):
-    found = ticks.linear(low, high)
-    assert [ticks.word(tick, found) for tick in found] == expected
+    found = linear_ticks(low, high)
+    assert [tick_text(tick, found) for tick in found] == expected
 
 
 def test_logarithmic_ticks_are_powers_of_ten_where_there_are_many():
-    assert ticks.logarithmic(8, 300) == [10, 20, 50, 100, 200]
-    assert ticks.logarithmic(0.5, 2e5) == [1, 10, 100, 1000, 1e4, 1e5]
+    assert log_ticks(8, 300) == [10, 20, 50, 100, 200]
+    assert log_ticks(0.5, 2e5) == [1, 10, 100, 1000, 1e4, 1e5]
 
 
 @given(ordered, st.data(), st.booleans(), st.sampled_from([None, 0.0]), st.sampled_from([None, 1.0]))
@@ -121,15 +128,15 @@ def test_an_outlier_of_a_noisy_line_leaves_the_axis_and_is_named():
     ],
 )  # fmt: skip
 def test_numbers_have_three_digits_or_so(value, expected):
-    assert number_words(value) == expected
+    assert format_number(value) == expected
 
 
 @pytest.mark.parametrize(
-    ("value", "spread", "expected"),
+    ("value", "error", "expected"),
     [(9.1, 0.083, "9.10 ± 0.08"), (9.1, None, "9.10"), (None, 1, "–"), (9.1, 0.004, "9.100 ± 0.004")],
 )
-def test_a_spread_has_the_digits_of_its_mean(value, spread, expected):
-    assert spread_words(value, spread) == expected
+def test_a_spread_has_the_digits_of_its_mean(value, error, expected):
+    assert format_with_error(value, error) == expected
 
 
 @pytest.mark.parametrize(
@@ -137,7 +144,7 @@ def test_a_spread_has_the_digits_of_its_mean(value, spread, expected):
     [(None, "–"), (1.25, "1.2 s"), (42.4, "42 s"), (187, "3:07 min"), (3720, "1:02 h"), (3599.7, "1:00 h")],
 )
 def test_time_is_said_in_its_unit(seconds, expected):
-    assert duration_words(seconds) == expected
+    assert format_duration(seconds) == expected
 
 
 @pytest.mark.parametrize("value", [None, True, "3", [3], {}, math.nan, math.inf, -math.inf, 1e31, 10**400])

@@ -15,14 +15,14 @@ from ganvas.report import frames, report
 def block_of(run):
     source = report(run).read_text("utf-8")
     return json.loads(
-        re.search(r'"player".*?<script type="application/json">(.*?)</script>', source).group(1)
+        re.search(r'"player".*?<script type="application/json">(.*?)</script>', source, re.DOTALL).group(1)
     )
 
 
 @pytest.mark.parametrize("count", [1, 2, 59, 60, 61, 500])
 @pytest.mark.parametrize("most", [2, 3, 60])
 def test_frames_are_evenly_spread_and_the_ends_are_kept(count, most):
-    kept = frames.evenly(count, most)
+    kept = frames.evenly_spaced(count, most)
     assert (kept[0], kept[-1]) == (0, count - 1)
     assert len(kept) == min(count, most)
     gaps = np.diff(kept)
@@ -33,14 +33,14 @@ def test_at_most_sixty_grids_are_shown_from_the_first_to_the_last(full):
     filled.grids(full, range(0, 500, 2))
     block = block_of(full)
     assert len(block["labels"]) == 60
-    assert len(block["frames"]) == 59  # the last one is the picture itself
+    assert len(block["frames"]) == 59  # the last one is the image itself
     assert (block["labels"][0], block["labels"][-1]) == ("before training", "step 498, epoch 124")
 
 
 def test_heavy_grids_become_fewer_not_blurred(full):
     filled.grids(full, range(12), side=200)
-    each = frames.read(full.directory.sample_file(0)).weight
-    found = frames.chosen(full.directory.sample_files(), 5 * each)
+    each = frames.read(full.directory.sample_file(0)).encoded_size
+    found = frames.choose_frames(full.directory.sample_files(), 5 * each)
     assert [frame.step for frame in found][:: len(found) - 1] == [0, 11]
     assert 2 < len(found) <= 5
     assert {frame.width for frame in found} == {200}
@@ -48,15 +48,15 @@ def test_heavy_grids_become_fewer_not_blurred(full):
 
 def test_a_grid_too_heavy_alone_is_halved(full):
     filled.grids(full, [7], side=200)
-    (frame,) = frames.chosen(full.directory.sample_files(), 8000)
+    (frame,) = frames.choose_frames(full.directory.sample_files(), 8000)
     assert (frame.width, frame.height, frame.step) == (50, 50, 7)
-    assert frame.weight <= 8000
+    assert frame.encoded_size <= 8000
 
 
 def test_the_page_stays_below_its_cap(full, monkeypatch):
     filled.grids(full, range(40), side=150)
     heavy = report(full).stat().st_size
-    monkeypatch.setattr(frames.chosen, "__defaults__", (200_000,))
+    monkeypatch.setattr(frames.choose_frames, "__defaults__", (200_000,))
     light = report(full).stat().st_size
     assert heavy > 1_000_000
     assert light < 200_000 + 100_000
@@ -72,13 +72,13 @@ def test_a_damaged_grid_is_passed_over(full, damaged, how):
         path.unlink()
         path.mkdir()
     elif how == "jpeg":
-        with Image.open(path) as picture:
-            picture.copy().save(path, format="JPEG")
+        with Image.open(path) as image:
+            image.copy().save(path, format="JPEG")
     else:
         sizes = (60_000).to_bytes(4, "big") * 2
         bomb = content[:16] + sizes + content[24:]
         path.write_bytes({"empty": b"", "cut": content[:60], "text": b"hello", "bomb": bomb}[how])
-    steps = [frame.step for frame in frames.chosen(full.directory.sample_files())]
+    steps = [frame.step for frame in frames.choose_frames(full.directory.sample_files())]
     assert steps == [step for step in range(6) if step != damaged]
     assert len(block_of(full)["labels"]) == 5
 
@@ -87,7 +87,7 @@ def test_grids_that_are_all_damaged_are_said_to_be(full):
     filled.grids(full, range(3))
     for path in full.directory.sample_files():
         path.write_bytes(b"")
-    assert "None of the sample grids is a whole picture any more." in Page(report(full)).text
+    assert "None of the sample grids is a whole image any more." in Page(report(full)).text
 
 
 def test_a_single_grid_has_no_slider(full):

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from reading import Page
 
+from ganvas.evaluation.metric_info import COMPARED, METRICS
 from ganvas.report import Extras, report
-from ganvas.report.meanings import COMPARED, METRICS
-from ganvas.rundir import Branch
-from tiny import pictures
+from ganvas.runs.directory import ForkRecord
+from tiny import images
 
 
 def page_of(run, **how):
@@ -34,7 +34,7 @@ def test_the_page_lies_in_the_run_directory_or_where_it_is_wanted(run, tmp_path)
 def test_the_head_says_what_was_trained_on_what_how_far_and_where(full):
     text, r = page_of(full).text, full.record
     for fact in (
-        "mlp: the fully connected GAN", "discs (train): 72 images of 12 × 12 pixels, grey", "step 6 of 6",
+        "mlp: the fully connected GAN", "discs (train): 72 images of 12 × 12 pixels, gray", "step 6 of 6",
         r.data.fingerprint[:16], r.created[:10], f"torch {r.machine['torch']}", "1 thread", r.notes[0],
         f"It was made with ganvas {r.ganvas}",
     ):  # fmt: skip
@@ -55,7 +55,7 @@ def test_a_run_made_from_python_is_repeated_by_its_recipe(run):
 
 
 def test_a_run_that_branched_off_says_where_and_with_what(copy):
-    run = copy(branch=Branch(parent="runs/parent", step=400, changed={"batch_size": 8, "name": "<b>"}))
+    run = copy(fork=ForkRecord(parent="runs/parent", step=400, overrides={"batch_size": 8, "name": "<b>"}))
     assert 'runs/parent, at step 400, with batch_size = 8, name = "<b>"' in page_of(run).text
 
 
@@ -74,19 +74,19 @@ def test_the_verdict_shows_each_score_with_spread_floor_and_meaning(full):
 
 def test_scores_that_are_missing_or_no_numbers_are_left_out(full):
     filled.evaluate(
-        full, kid=None, recall="much", vendi=[1], coverage=True, precision_floor=None, fid_floor=[]
+        full, kid=None, recall="much", vendi=[1], coverage=True, precision_baseline=None, fid_baseline=[]
     )
     text = page_of(full).text
     for title in ("KID", "Recall", "Vendi score", "Coverage"):
-        assert f"{title} " not in text[text.index("What it says") : text.index("Floor:")]
+        assert f"{title} " not in text[text.index("What it says") : text.index("Real data:")]
     assert "Precision 0.742 ± 0.004 – ↑ higher" in text
 
 
-def test_the_guards_last_sentence_of_each_kind_is_shown_in_its_colour(full):
-    lines = [filled.guard(i, "collapse", f"Only {9 - i} classes are left.") for i in range(3)]
-    filled.log(full, [*lines, filled.guard(9, "discriminator", "D wins."), filled.guard(9, "new", "Hm.")])
+def test_the_monitors_last_sentence_of_each_kind_is_shown_in_its_color(full):
+    lines = [filled.health(i, "collapse", f"Only {9 - i} classes are left.") for i in range(3)]
+    filled.log(full, [*lines, filled.health(9, "discriminator", "D wins."), filled.health(9, "new", "Hm.")])
     page = page_of(full)
-    assert "Only 7 classes are left. (said while training, at step 2, the last of 3 times)" in page.text
+    assert "Only 7 classes are left. (during training, at step 2, the last of 3 times)" in page.text
     assert "Only 9 classes" not in page.text
     callouts = [a["class"] for a in page.all("p") if "callout" in a.get("class", "")]
     assert callouts.count("callout warn") == 2  # the collapse, and the missing class
@@ -112,15 +112,15 @@ def test_scores_of_an_earlier_protocol_are_left_out(full):
 
 def test_classes_are_shown_beside_their_real_shares_and_the_missing_ones_named(full):
     page = page_of(full)
-    assert "This class is missing, never or hardly ever drawn: eel" in page.text
+    assert "This class is missing, never or almost never generated: eel" in page.text
     assert "cat 75.0% real 50.0%" in page.text
-    bars = [(a["class"], a["style"]) for a in page.all("i") if a.get("class") in ("share", "real")]
-    assert bars[:2] == [("share", "width:100.00%"), ("real", "left:66.67%")]
+    bars = [(a["class"], a["style"]) for a in page.all("i") if a.get("class") in ("fraction", "real")]
+    assert bars[:2] == [("fraction", "width:100.00%"), ("real", "left:66.67%")]
 
 
-def test_neighbours_are_shown_with_their_distances(full):
-    images = pictures(4, (3, 12, 12))
-    extras = Extras([(images[0], list(images[1:]), [1.25, 2.5, 1e-9])], "Unseen ones lie at 3.1.")
+def test_neighbors_are_shown_with_their_distances(full):
+    samples = images(4, (3, 12, 12))
+    extras = Extras([(samples[0], list(samples[1:]), [1.25, 2.5, 1e-9])], "Unseen ones lie at 3.1.")
     page = page_of(full, extras=extras)
     for words in ("Unseen ones lie at 3.1.", "generated", "1.25", "2.50", "1.00e-09"):
         assert words in page.text
@@ -131,13 +131,13 @@ def test_a_run_without_scores_says_which_command_gives_them(run):
     page = page_of(run)
     commands = page.text.count(f"ganvas evaluate {run.path}")
     assert commands == 3
-    assert "nothing can be said yet about how good its images are" in page.text
+    assert "nothing is known yet about the quality of its images" in page.text
 
 
 def test_the_last_training_score_stands_in_for_an_evaluation(run):
     filled.log(run, [filled.score(3, 33.0), filled.score(6, 22.0)])
     text = page_of(run).text
-    assert "the last score taken while training, at step 6, without floors" in text
+    assert "the last score computed during training, at step 6, without real-data baselines" in text
     assert "FID 22.0 – ↓ lower" in text
 
 
@@ -173,7 +173,7 @@ def test_damaged_lines_and_values_are_passed_over(full):
         '{"step": 5, "discr', "[1]", '{"step": -4, "generator_loss": 1}', '{"step": true}', '{"step": 1e3}',
         '{"step": 7, "generator_loss": NaN, "discriminator_loss": Infinity}', '{"step": 8, "score": 3}',
         '{"step": 8, "generator_loss": "1", "discriminator_loss": [2], "real_probability": 1e300}',
-        '{"step": 9, "score": {"fid": null, "kid": "x"}, "protocol": 4}', '{"step": 9, "guard": "x"}',
+        '{"step": 9, "score": {"fid": null, "kid": "x"}, "protocol": 4}', '{"step": 9, "health": "x"}',
         '{"step": ' + "9" * 4000 + ', "generator_loss": 1}', "\x00\udcff".encode("utf-8", "replace").decode(),
         json.dumps(filled.reading(2)), json.dumps(filled.score(3, 12.5)),
     ]  # fmt: skip
@@ -184,8 +184,8 @@ def test_damaged_lines_and_values_are_passed_over(full):
 
 
 def test_nothing_is_loaded_from_anywhere(full):
-    images = pictures(2)
-    page = page_of(full, extras=Extras([(images[0], [images[1]], [1.0])]))
+    samples = images(2)
+    page = page_of(full, extras=Extras([(samples[0], [samples[1]], [1.0])]))
     for name, attributes in page.elements:
         for key in ("src", "href", "srcset", "action", "data", "poster", "background"):
             assert attributes.get(key, "data:").startswith("data:"), (name, attributes)

@@ -3,15 +3,15 @@
 import torch
 
 from ganvas import recipes
-from ganvas.networks.classes import Batch
-from ganvas.randomness import StepRandom
+from ganvas.networks.conditioning import Batch
+from ganvas.training.rng import StepRNG
 from ganvas.training.state import new_state
-from ganvas.training.updates import find
+from ganvas.training.updates import make_update
 
 CPU = torch.device("cpu")
 SHAPE = (1, 8, 8)
 CONVOLUTIONAL = {
-    "generator.base": 4,
+    "generator.base_channels": 4,
     "generator.layers.0.channels": 4,
     "discriminator.layers.0.channels": 4,
     "discriminator.layers.1.channels": 6,
@@ -26,8 +26,8 @@ NAMES = list(NARROW)
 
 
 def recipe_of(name, **more):
-    settings = {**NARROW[name], "latent.size": 5, "batch_size": 8, "discriminator.dropout": 0}
-    return recipes.find(name).changed(settings | more)
+    overrides = {**NARROW[name], "latent.size": 5, "batch_size": 8, "discriminator.dropout": 0}
+    return recipes.load_recipe(name).with_overrides(overrides | more)
 
 
 def state_of(recipe, seed=0):
@@ -38,22 +38,22 @@ def real_images(recipe, seed=0, count=None):
     """Uniform noise in the pixel range: as many as the recipe's discriminator sees."""
     low, high = recipe.pixel_range
     source = torch.Generator().manual_seed(seed)
-    return torch.rand(count or recipe.real_batch, *SHAPE, generator=source) * (high - low) + low
+    return torch.rand(count or recipe.real_batch_size, *SHAPE, generator=source) * (high - low) + low
 
 
 def random_of(recipe, step=0, seed=0):
-    return StepRandom(seed, step, recipe.latent.size, recipe.latent.distribution, CPU)
+    return StepRNG(seed, step, recipe.latent.size, recipe.latent.distribution, CPU)
 
 
 def trained(recipe, steps=3, seed=0):
     """A state after a few steps."""
-    state, update = state_of(recipe, seed), find(recipe)
+    state, update = state_of(recipe, seed), make_update(recipe)
     for step in range(steps):
         update(state, Batch(real_images(recipe, seed=step)), random_of(recipe, step))
         if state.ema is not None:
             state.ema.update_parameters(state.generator)
         state.step += 1
-        state.images_seen += recipe.real_batch
+        state.images_seen += recipe.real_batch_size
     return state
 
 
@@ -70,7 +70,7 @@ def all_bits(state):
     """Every tensor of a state as bytes, with both counts of steps."""
     optimizers = (state.generator_optimizer, state.discriminator_optimizer)
     moments = [
-        {name: t.contiguous().numpy().tobytes() for name, t in optimizer.moments().items()}
+        {name: t.contiguous().numpy().tobytes() for name, t in optimizer.state_tensors().items()}
         for optimizer in optimizers
     ]
     networks = [state.generator, state.discriminator]

@@ -9,7 +9,7 @@ import pytest
 from small import CPU, NAMES, SHAPE, all_bits, bits, random_of, real_images, recipe_of, state_of, trained
 
 from ganvas.errors import RunError, StorageError
-from ganvas.networks.classes import Batch
+from ganvas.networks.conditioning import Batch
 from ganvas.training import checkpoint, updates
 
 FILES = [
@@ -65,7 +65,7 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path, name):
     back = load(checkpoint.save(tmp_path, state, recipe))
     for each in (state, back):
         for step in (3, 4):
-            updates.find(recipe)(each, Batch(real_images(recipe, seed=step)), random_of(recipe, step))
+            updates.make_update(recipe)(each, Batch(real_images(recipe, seed=step)), random_of(recipe, step))
     assert all_bits(back) == all_bits(state)
 
 
@@ -135,23 +135,23 @@ def test_the_newest_good_checkpoint_is_the_one_before_a_damaged_one(tmp_path, re
     older, newer = trained(recipe, steps=1), trained(recipe, steps=2)
     for each in (older, newer, state):
         checkpoint.save(tmp_path, each, recipe)
-    assert checkpoint.newest_good(tmp_path) == (tmp_path / "00000003", [])
+    assert checkpoint.latest_valid(tmp_path) == (tmp_path / "00000003", [])
     damage(tmp_path / "00000003" / file)
-    path, (note,) = checkpoint.newest_good(tmp_path)
+    path, (note,) = checkpoint.latest_valid(tmp_path)
     assert path == tmp_path / "00000002"
     assert "\n" not in note
     assert file in note
     assert note.endswith("falling back to the one before it")
     shutil.rmtree(tmp_path / "00000002")
     (tmp_path / "00000002").mkdir()  # nothing in it
-    path, notes = checkpoint.newest_good(tmp_path)
+    path, notes = checkpoint.latest_valid(tmp_path)
     assert (path, len(notes)) == (tmp_path / "00000001", 2)
 
 
 def test_no_whole_checkpoint_is_one_line_that_says_why(tmp_path, folder):
-    assert "yet" in refusal(lambda: checkpoint.newest_good(tmp_path / "nowhere"))
+    assert "yet" in refusal(lambda: checkpoint.latest_valid(tmp_path / "nowhere"))
     removed(folder / "generator.safetensors")
-    assert "generator.safetensors" in refusal(lambda: checkpoint.newest_good(folder.parent))
+    assert "generator.safetensors" in refusal(lambda: checkpoint.latest_valid(folder.parent))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_no_whole_checkpoint_is_one_line_that_says_why(tmp_path, folder):
         lambda v: v["optimizer_steps"].update(generator=1),
         lambda v: v["files"].pop("generator.safetensors"),
         lambda v: v.pop("recipe"),
-        lambda v: v.pop("seal"),
+        lambda v: v.pop("checksum"),
         lambda v: v.update(more=1),
     ],
 )
@@ -195,14 +195,14 @@ def test_a_checkpoint_for_images_of_another_shape_is_refused(folder, shape):
 
 
 def replaced(folder, name, content):
-    """Put `content` in a file's place with a hash and a seal that fit: no damage, but a wrong writer."""
+    """Put `content` in a file's place with a hash and a checksum that fit: no damage, but a wrong writer."""
     path = folder / "state.json"
     values = json.loads(path.read_bytes())
-    values.pop("seal")
+    values.pop("checksum")
     (folder / name).write_bytes(content)
     values["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    seal = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-    path.write_text(json.dumps(values | {"seal": seal}))
+    checksum = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps(values | {"checksum": checksum}))
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "state.json"])
@@ -230,19 +230,19 @@ def test_saving_a_step_again_replaces_a_damaged_checkpoint(folder, state, recipe
 def test_a_failed_save_leaves_older_checkpoints_and_nothing_aside(tmp_path, monkeypatch, recipe, writes):
     older = checkpoint.save(tmp_path, trained(recipe, steps=1), recipe)
     newer, done = trained(recipe, steps=2), []
-    keep = checkpoint.write_through
+    keep = checkpoint.write_and_sync
 
-    def write_through(path, content, *, durable):
+    def write_and_sync(path, content, *, durable):
         if len(done) == writes:
             raise OSError(errno.ENOSPC, "No space left on device")
         done.append(path)
         keep(path, content, durable=durable)
 
-    monkeypatch.setattr(checkpoint, "write_through", write_through)
+    monkeypatch.setattr(checkpoint, "write_and_sync", write_and_sync)
     with pytest.raises(StorageError, match="disk is full"):
         checkpoint.save(tmp_path, newer, recipe)
     assert list(tmp_path.iterdir()) == [older]
-    assert checkpoint.newest_good(tmp_path) == (older, [])
+    assert checkpoint.latest_valid(tmp_path) == (older, [])
 
 
 @pytest.mark.parametrize(
@@ -258,9 +258,9 @@ def test_a_failed_save_leaves_older_checkpoints_and_nothing_aside(tmp_path, monk
 )
 def test_pruning_keeps_the_newest_and_each_nth(tmp_path, newest, keep_every, left):
     for step in range(10, 100, 10):
-        checkpoint.folder_of(tmp_path, step).mkdir()
+        checkpoint.checkpoint_path(tmp_path, step).mkdir()
     checkpoint.prune(tmp_path, newest, keep_every)
-    assert checkpoint.steps_saved(tmp_path) == left
+    assert checkpoint.saved_steps(tmp_path) == left
     assert len(list(tmp_path.iterdir())) == len(left)
 
 
@@ -269,14 +269,14 @@ def test_what_killed_processes_left_is_no_checkpoint_and_is_swept(tmp_path):
     for path in [*left, tmp_path / "00000006", tmp_path / "notes"]:
         path.mkdir()
         (path / "file").write_bytes(b"")
-    assert checkpoint.steps_saved(tmp_path) == [6]
-    checkpoint.sweep(tmp_path)
+    assert checkpoint.saved_steps(tmp_path) == [6]
+    checkpoint.remove_partial(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["00000006", "notes"]
-    checkpoint.sweep(tmp_path / "nowhere")  # nothing to do
+    checkpoint.remove_partial(tmp_path / "nowhere")  # nothing to do
 
 
 def test_steps_are_sorted_as_numbers(tmp_path):
     for step in (9, 123456789, 10, 100):
-        checkpoint.folder_of(tmp_path, step).mkdir()
-    assert checkpoint.steps_saved(tmp_path) == [9, 10, 100, 123456789]
-    assert checkpoint.steps_saved(tmp_path / "nowhere") == []
+        checkpoint.checkpoint_path(tmp_path, step).mkdir()
+    assert checkpoint.saved_steps(tmp_path) == [9, 10, 100, 123456789]
+    assert checkpoint.saved_steps(tmp_path / "nowhere") == []

@@ -1,10 +1,10 @@
-"""`TrainState`: first weights by (recipe, shape, seed), fresh optimisers, the average."""
+"""`TrainState`: first weights by (recipe, shape, seed), fresh optimizers, the average."""
 
 import pytest
 import torch
 from small import NAMES, SHAPE, bits, recipe_of, state_of, trained
 
-from ganvas.training.optimizers import KerasAdam
+from ganvas.training.optimizers import NetworkOptimizer
 from ganvas.training.state import new_discriminator, new_generator
 
 
@@ -29,18 +29,18 @@ def test_each_player_can_be_drawn_alone(name):
 
 def test_one_players_weights_do_not_hang_on_the_others_network():
     recipe = recipe_of("tutorial-dcgan")
-    wider = recipe.changed({"discriminator.layers.0.channels": 9})
+    wider = recipe.with_overrides({"discriminator.layers.0.channels": 9})
     assert bits(state_of(recipe).generator) == bits(state_of(wider).generator)
 
 
-def test_a_new_state_starts_at_0_with_an_optimiser_for_each_player():
+def test_a_new_state_starts_at_0_with_an_optimizer_for_each_player():
     recipe = recipe_of("tf1-dcgan")
     state = state_of(recipe)
     assert (state.step, state.images_seen, state.ema) == (0, 0, None)
     for player in ("generator", "discriminator"):
         optimizer, spec = getattr(state, f"{player}_optimizer"), getattr(recipe, f"{player}_optimizer")
-        assert isinstance(optimizer, KerasAdam)
-        (group,) = optimizer.param_groups
+        assert isinstance(optimizer, NetworkOptimizer)
+        (group,) = optimizer._optimizer.param_groups
         assert (group["lr"], group["betas"]) == (spec.learning_rate, (spec.beta1, spec.beta2))
         own = list(getattr(state, player).parameters())
         assert [id(w) for w in group["params"]] == [id(w) for w in own]
@@ -70,7 +70,7 @@ def test_the_average_follows_its_decay_moving_statistics_included():
 @pytest.mark.parametrize("ema", [None, 0.9])
 def test_the_best_generator_is_the_average_where_there_is_one(ema):
     state = trained(recipe_of("mlp", ema=ema))
-    best = state.best_generator()
+    best = state.ema_generator()
     assert (best is state.generator) is (ema is None)
     assert (bits(best) == bits(state.generator)) is (ema is None)
 

@@ -1,4 +1,4 @@
-"""The command line: words in, a function call, lines and an exit code out.
+"""The command line: parse the words, call one function, print lines, return an exit code.
 
 Exit codes: 0 done, 1 the machine could not, 2 the request cannot be, 130 stopped by the user.
 Nothing here imports torch until a command needs it.
@@ -6,13 +6,18 @@ Nothing here imports torch until a command needs it.
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import os
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from typing import Any
 
 from ganvas.cli.parser import build_parser
 from ganvas.errors import GanvasError, UserError
+from ganvas.registry import load_plugin
 
 __all__ = ["main"]
 
@@ -22,17 +27,17 @@ def main(words: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if words is None else words)
     try:
         arguments = parse(words)
-        arguments.words = words
+        for plugin in getattr(arguments, "plugin", ()):
+            load_plugin(plugin)
         from ganvas.cli import commands
 
-        commands.run_own_code(arguments)
-        getattr(commands, arguments.call)(arguments)
+        getattr(commands, arguments.command.function)(_options(arguments, words))
         sys.stdout.flush()
     except GanvasError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt as stopped:
         return _fail(str(stopped) or "stopped", 130)
-    except BrokenPipeError:  # the reader of a pipe has seen enough
+    except BrokenPipeError:  # the reader of a pipe has stopped reading
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError:
@@ -41,7 +46,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return _fail(f"{error.strerror or error}: {error.filename or 'input or output'}", 1)
     except Exception as error:
         if "home directory" in str(error) and isinstance(error, RuntimeError):  # pathlib, of "~nobody/x"
-            return _fail("a path begins with ~ and a user that this machine does not know", 2)
+            return _fail("a path begins with ~ and the name of a user that this machine does not know", 2)
         if os.environ.get("GANVAS_DEBUG"):
             raise
         name = type(error).__name__
@@ -57,15 +62,33 @@ def parse(words: Sequence[str]) -> Namespace:
     """Read the words of a command line.
 
     Raises:
-        UserError: words that no command knows.
+        UserError: words that no command knows; the line names the nearest flag.
     """
     arguments, left = build_parser().parse_known_args(words)
-    if left and getattr(arguments, "call", "") == "critique" and not any(w.startswith("-") for w in left):
-        arguments.images += left  # argparse gives no more pictures to a list once an option came between
+    flags = [word.partition("=")[0] for word in left if word.startswith("-")]
+    command = arguments.command.words
+    if left and command == "discriminate" and not flags:
+        arguments.images += left  # argparse ends a list of words at the first flag
     elif left:
-        name = words[0] if words else ""
-        raise UserError(f"unknown: {' '.join(left)} (see 'ganvas {name} --help')")
+        close = difflib.get_close_matches(flags[0], arguments.parser.flags(), n=1) if flags else []
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise UserError(f"unknown: {' '.join(left)}{hint} (see 'ganvas {command} --help')")
     return arguments
+
+
+def _options(arguments: Namespace, words: Sequence[str]) -> Any:
+    """The options object of the command that was typed."""
+    kind = arguments.command.options
+    values = {
+        f.name: getattr(arguments, f.name) for f in dataclasses.fields(kind) if "argparse" in f.metadata
+    }
+    if "overrides" in values:
+        from ganvas.recipes.overrides import parse_overrides
+
+        values["overrides"] = parse_overrides(values["overrides"])
+    if any(f.name == "command" for f in dataclasses.fields(kind)):
+        values["command"] = shlex.join(["ganvas", *words])
+    return kind(**values)
 
 
 def _fail(message: str, code: int) -> int:

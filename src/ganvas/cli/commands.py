@@ -1,98 +1,62 @@
-"""The commands: each takes the parsed arguments, calls one function of the package, prints lines."""
+"""The commands: each takes its options, calls one function of the package, prints lines."""
 
 from __future__ import annotations
 
 import json
 import math
-import shlex
-from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganvas.errors import UserError
 
 if TYPE_CHECKING:
-    from ganvas.run import Run
+    from ganvas.cli import options
+    from ganvas.runs.options import ForkOptions, ResumeOptions, TrainOptions
+    from ganvas.runs.run import Run
 
 
-def run_own_code(a: Namespace) -> None:
-    """Make the user's own networks known before a run that uses them is opened."""
-    if getattr(a, "code", None):
-        from ganvas import recipes as known
-
-        known.find(a.code)
-
-
-def train(a: Namespace) -> None:
+def train(a: TrainOptions) -> None:
     """`ganvas train`."""
-    from ganvas import launch
-    from ganvas.recipe import parse_settings
+    from ganvas.runs.plan import prepare
+    from ganvas.runs.train import start
 
-    launch.train(
-        a.recipe,
-        a.data,
-        a.out,
-        epochs=a.epochs,
-        steps=a.steps,
-        budget=a.budget,
-        conditional=a.conditional,
-        clusters=a.clusters,
-        seed=a.seed,
-        device=a.device,
-        threads=a.threads,
-        precision=a.precision,
-        settings=parse_settings(a.settings),
-        split=a.split,
-        size=a.size,
-        fit=a.fit,
-        memory_share=a.memory_share,
-        tensorboard=a.tensorboard,
-        guard=a.guard,
-        overwrite=a.overwrite,
-        quiet=a.quiet,
-        command=shlex.join(["ganvas", *a.words]),
-    )
+    plan = prepare(a)
+    if a.dry_run:
+        print(plan)
+    else:
+        start(plan, a)
 
 
-def resume(a: Namespace) -> None:
+def resume(a: ResumeOptions) -> None:
     """`ganvas resume`."""
-    from ganvas import launch
-    from ganvas.recipe import parse_settings
+    from ganvas.runs.resume import resume_from_options
 
-    launch.resume(
-        a.run,
-        from_=a.from_,
-        settings=parse_settings(a.settings),
-        seed=a.seed,
-        out=a.out,
-        epochs=a.epochs,
-        steps=a.steps,
-        data=a.data,
-        memory_share=a.memory_share,
-        device=a.device,
-        tensorboard=a.tensorboard,
-        guard=a.guard,
-        quiet=a.quiet,
-        command=shlex.join(["ganvas", *a.words]),
-    )
+    resume_from_options(a)
 
 
-def show(a: Namespace) -> None:
+def fork(a: ForkOptions) -> None:
+    """`ganvas fork`."""
+    from ganvas.runs.fork import fork_from_options
+
+    fork_from_options(a)
+
+
+def show(a: options.ShowOptions) -> None:
     """`ganvas show`."""
-    from ganvas.run import Run
-    from ganvas.summary import summary
+    from ganvas.runs.run import Run
+    from ganvas.runs.summary import summary
 
     run = Run.open(a.run)
     print("\n".join(summary(run)))
     if a.layers:
-        from ganvas.cost import layer_lines
+        from ganvas.profiling.cost import layer_table
 
-        print("\n".join(["", *layer_lines(run.recipe, run.record.data.image_shape)]))
+        print("\n".join(["", *layer_table(run.recipe, run.record.data.image_shape)]))
 
 
-def sample(a: Namespace) -> None:
+def sample(a: options.SampleOptions) -> None:
     """`ganvas sample`."""
-    from ganvas.run import Run
+    from ganvas.runs.run import Run
 
     run = Run.open(a.run)
     images = run.sample(a.count, seed=a.seed, step=a.step, epoch=a.epoch, ema=a.ema, class_=a.class_)
@@ -101,9 +65,9 @@ def sample(a: Namespace) -> None:
     print(f"{len(images)} images of {_size(images.shape)} in {out}{_which(run, a)}")
 
 
-def interpolate(a: Namespace) -> None:
+def interpolate(a: options.InterpolateOptions) -> None:
     """`ganvas interpolate`."""
-    from ganvas.run import Run
+    from ganvas.runs.run import Run
 
     out = Path(a.out).expanduser() if a.out else Path(a.run).expanduser() / "interpolation.png"
     if out.suffix.lower() != ".png":
@@ -116,22 +80,22 @@ def interpolate(a: Namespace) -> None:
     print(f"{a.rows} walks of {a.columns} images in {out} and {gif}")
 
 
-def animate(a: Namespace) -> None:
+def animate(a: options.AnimateOptions) -> None:
     """`ganvas animate`."""
-    from ganvas.run import Run
+    from ganvas.runs.run import Run
 
     if a.out and Path(a.out).suffix.lower() != ".gif":
         raise UserError(f"--out {a.out}: expected a .gif")
-    print(Run.open(a.run).animate(a.out, thin=a.thin))
+    print(Run.open(a.run).animate(a.out, subsample=a.subsample))
 
 
-def critique(a: Namespace) -> None:
-    """`ganvas critique`."""
-    from ganvas.critique import judged_files
-    from ganvas.run import Run
+def discriminate(a: options.DiscriminateOptions) -> None:
+    """`ganvas discriminate`."""
+    from ganvas.runs.discriminate import discriminate_files
+    from ganvas.runs.run import Run
 
     run = Run.open(a.run)
-    _, before, after = run.fixed_fakes()
+    _, before, after = run.compare_fixed_fakes()
     _say(run.notes)
     rows = [
         ("fixed fake, G untrained", "untrained", before[0]),
@@ -139,26 +103,26 @@ def critique(a: Namespace) -> None:
         ("fixed fake, G trained", "untrained", before[1]),
         ("fixed fake, G trained", "trained", after[1]),
     ]
-    rows += [(name, "trained", logit) for name, logit in judged_files(run, a.images, a.fit)]
+    rows += [(name, "trained", logit) for name, logit in discriminate_files(run, a.images, a.resize)]
     width = max(len(name) for name, _, _ in rows)
-    print(f"{'picture':<{width}}  {'D':<9}  {'logit':>9}  P(real)")
+    print(f"{'image':<{width}}  {'D':<9}  {'logit':>9}  P(real)")
     for name, judge, logit in rows:
         print(f"{name:<{width}}  {judge:<9}  {logit:>+9.4f}  {_sigmoid(logit):.4f}")
 
 
-def evaluate(a: Namespace) -> None:
+def evaluate(a: options.EvaluateOptions) -> None:
     """`ganvas evaluate`."""
-    from ganvas import evaluation as scoring
-    from ganvas.files import write_json
     from ganvas.report import report
-    from ganvas.run import Run
+    from ganvas.runs import evaluate as scoring
+    from ganvas.runs.run import Run
+    from ganvas.utils.io import write_json
 
     out = Path(a.out).expanduser() if a.out else None
     if out is not None and out.suffix.lower() != ".json":
         raise UserError(f"--out {out}: expected a .json")
     if (Path(a.subject).expanduser() / "run.json").exists():
-        if a.size is not None or a.fit is not None:
-            raise UserError("--size and --fit are for pictures of a PATH: a run knows its own")
+        if a.size is not None or a.resize is not None:
+            raise UserError("--size and --resize are for images of a PATH: a run knows its own")
         run = Run.open(a.subject)
         found = scoring.evaluate_run(
             run, data=a.data, count=a.count, seed=a.seed, step=a.step, ema=a.ema, features=a.features
@@ -166,11 +130,11 @@ def evaluate(a: Namespace) -> None:
         _say(run.notes)
         written = []
         if (a.data, a.step, a.ema, a.features) == (None, None, True, None):
-            scoring.neighbours(found).save(run.directory.neighbours)
-            report(run, extras=scoring.extras_of(found))
+            scoring.nearest_training_images(found).save(run.directory.neighbors)
+            report(run, extras=scoring.report_extras(found))
             written = [
                 str(run.directory.evaluation),
-                str(run.directory.neighbours),
+                str(run.directory.neighbors),
                 str(run.directory.report),
             ]
         elif out is None:
@@ -179,7 +143,7 @@ def evaluate(a: Namespace) -> None:
         if a.step is not None:
             raise UserError(f"--step belongs to a run, and {a.subject} is none (no run.json there)")
         found = scoring.evaluate_images(
-            a.subject, data=a.data, count=a.count, size=a.size, fit=a.fit, features=a.features
+            a.subject, data=a.data, count=a.count, size=a.size, resize=a.resize, features=a.features
         )
         written = []
     if out is not None:
@@ -194,120 +158,117 @@ def evaluate(a: Namespace) -> None:
         print(f"written: {', '.join(written)}")
 
 
-def compare(a: Namespace) -> None:
+def compare(a: options.CompareOptions) -> None:
     """`ganvas compare`."""
-    from ganvas.report import compare as compared
-    from ganvas.report import comparison_page
-    from ganvas.run import Run
+    from ganvas.runs.compare import compare as compared
 
     out = Path(a.out).expanduser()
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"--out {out}: expected a .html")
-    found = compared([Run.open(path) for path in a.runs])
-    page = comparison_page(found, out)
+    if out.suffix.lower() not in (".html", ".htm", ".csv"):
+        raise UserError(f"--out {out}: expected a .html or .csv")
+    found = compared(a.runs)
+    page = found.save(out)
     if a.json:
         print(json.dumps(found.as_json()))
         return
     print("\n".join(found.lines()))
-    print(f"page: {page}")
+    print(f"written: {page}")
 
 
-def report(a: Namespace) -> None:
+def report(a: options.ReportOptions) -> None:
     """`ganvas report`."""
-    from ganvas.evaluation import reported
-    from ganvas.run import Run
+    from ganvas.runs.evaluate import write_report
+    from ganvas.runs.run import Run
 
     out = Path(a.out).expanduser() if a.out else None
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out {out}: expected a .html")
     run = Run.open(a.run)
-    page, left_out = reported(run, out)
+    page, left_out = write_report(run, out)
     _say([*run.notes, *([left_out] if left_out else [])])
     print(page)
 
 
-def bench(a: Namespace) -> None:
+def bench(a: options.BenchOptions) -> None:
     """`ganvas bench`."""
-    from ganvas.bench import bench as measured
-    from ganvas.recipe import parse_settings
+    from ganvas.profiling.bench import run_benchmark
 
-    found = measured(
+    result = run_benchmark(
         a.recipe,
         a.data,
         steps=a.steps,
-        settings=parse_settings(a.settings),
+        overrides=a.overrides or {},
         precision=a.precision,
         device=a.device,
         threads=a.threads,
         size=a.size,
-        fit=a.fit,
-        memory_share=a.memory_share,
+        resize=a.resize,
+        mmap_threshold=a.mmap_threshold,
     )
-    print(json.dumps(found.as_json()) if a.json else "\n".join(found.lines()))
+    print(json.dumps(result.as_json()) if a.json else "\n".join(result.lines()))
 
 
-def recipes(a: Namespace) -> None:
+def recipes(a: options.RecipesOptions) -> None:
     """`ganvas recipes`."""
-    from ganvas.cost import table
+    from ganvas.profiling.cost import recipe_table
 
     del a
-    print("\n".join(table()))
+    print("\n".join(recipe_table()))
 
 
-def recipes_show(a: Namespace) -> None:
+def recipes_show(a: options.RecipeOptions) -> None:
     """`ganvas recipes show`."""
     from ganvas import recipes as known
-    from ganvas.recipe import parse_settings
 
-    print(known.find(a.name).changed(parse_settings(a.settings)).to_json())
+    print(known.load_recipe(a.name).with_overrides(a.overrides or {}).to_json())
 
 
-def recipes_layers(a: Namespace) -> None:
+def recipes_layers(a: options.RecipeOptions) -> None:
     """`ganvas recipes layers`."""
     from ganvas import recipes as known
-    from ganvas.cost import layer_lines
-    from ganvas.recipe import parse_settings
+    from ganvas.profiling.cost import layer_table
 
-    recipe = known.find(a.name).changed(parse_settings(a.settings))
+    recipe = known.load_recipe(a.name).with_overrides(a.overrides or {})
     side = recipe.image_size or 28
-    print("\n".join(layer_lines(recipe, (1, side, side))))
+    print("\n".join(layer_table(recipe, (1, side, side))))
 
 
-def data(a: Namespace) -> None:
+def data(a: options.DataOptions) -> None:
     """`ganvas data`."""
-    from ganvas.data import describe, load
-    from ganvas.files import write_bytes
-    from ganvas.images import enlarged, grid, png_bytes, to_picture
+    from ganvas.data import describe_dataset, load_dataset
+    from ganvas.utils.images import encode_png, make_grid, to_pil, upscale
+    from ganvas.utils.io import write_bytes
 
     out = Path(a.out).expanduser() if a.out else None
     if out is not None and out.suffix.lower() != ".png":
         raise UserError(f"--out {out}: expected a .png")
-    images = load(a.name, split=a.split or "train", size=a.size, fit=a.fit, memory_share=a.memory_share)
-    print("\n".join(describe(images).lines()))
+    images = load_dataset(
+        a.name, split=a.split or "train", size=a.size, resize=a.resize, mmap_threshold=a.mmap_threshold
+    )
+    print("\n".join(describe_dataset(images).lines()))
     for line in _other_split(a):
         print(line)
     out = out or Path(f"{images.name}-preview.png")
-    sheet = grid(images.images[:30], 6)
-    write_bytes(out, png_bytes(enlarged(to_picture(sheet), 280)))
+    sheet = make_grid(images.images[:30], 6)
+    write_bytes(out, encode_png(upscale(to_pil(sheet), 280)))
     print(f"preview      {out} (the first {min(len(images), 30)}, row by row)")
 
 
-def _which(run: Run, a: Namespace) -> str:
+def _which(run: Run, a: options.SampleOptions) -> str:
     """Words for the checkpoint that was chosen, where that is not the newest."""
-    if a.step is not None or a.epoch is not None or run.chosen_step() == run.step:
+    if a.step is not None or a.epoch is not None or run.resolve_step() == run.step:
         return ""
-    return f" (step {run.chosen_step()}, the best by score; the newest: --step newest)"
+    return f" (step {run.resolve_step()}, the best by score; the newest: --step newest)"
 
 
-def _other_split(a: Namespace) -> list[str]:
+def _other_split(a: options.DataOptions) -> list[str]:
     """The test set's shapes, where there is one and no split was named."""
-    from ganvas.data import load
+    from ganvas.data import load_dataset
     from ganvas.errors import GanvasError
 
     if a.split:
         return []
     try:
-        test = load(a.name, split="test", size=a.size, fit=a.fit)
+        test = load_dataset(a.name, split="test", size=a.size, resize=a.resize)
     except GanvasError:
         return []
     labels = "no labels" if test.labels is None else f"labels {test.labels.shape[0]:,}"
@@ -323,7 +284,7 @@ def _say(notes: list[str]) -> None:
 
 def _size(shape: tuple[int, ...]) -> str:
     _, channels, height, width = shape
-    return f"{height}x{width} {'grey' if channels == 1 else 'RGB'} pixels"
+    return f"{height}x{width} {'gray' if channels == 1 else 'RGB'} pixels"
 
 
 def _sigmoid(logit: float) -> float:

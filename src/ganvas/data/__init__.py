@@ -1,14 +1,14 @@
-"""Where images come from: sets known by name, and a user's own files and folders.
+"""Data sets: published sets by name, and the files and folders of the user.
 
-A reader (idx, npy, npz, album, cifar) looks at a file and returns an `ImageStream`; joining,
-transposing, fitting and verifying wrap it (stream, fit); `gather` reads it into memory or a memory
-map; `load` ties them together. `catalog` holds the known sets as values.
+A reader (idx, npy, npz, image_folder, cifar) inspects a file and returns an `ImageStream`; concatenating,
+transposing, resizing and verifying wrap it (image_stream, resize); `materialize` reads it into memory or a
+memory map; `load` combines them. `published_sets` describes the published sets.
 """
 
-from ganvas.data.catalog import NAMES
-from ganvas.data.describe import Description, describe
-from ganvas.data.imageset import ImageSet
-from ganvas.data.judged import load_pictures
-from ganvas.data.load import load
+from ganvas.data.description import Description, describe_dataset
+from ganvas.data.image_folder import load_images
+from ganvas.data.image_set import ImageSet
+from ganvas.data.load import load_dataset
+from ganvas.data.published_sets import DATASET_NAMES
 
-__all__ = ["NAMES", "Description", "ImageSet", "describe", "load", "load_pictures"]
+__all__ = ["DATASET_NAMES", "Description", "ImageSet", "describe_dataset", "load_dataset", "load_images"]

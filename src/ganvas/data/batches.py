@@ -1,7 +1,7 @@
 """`Batches.at(step)`: the real images of a step, as a function of (seed, step).
 
-The set is held on the device as uint8 while it fits, so that a batch is one gather and one scaling there; a
-memory-mapped set is gathered on the host and only the batch travels.
+A set in memory is copied to the device once, as uint8, so that a batch is one gather there. A memory-mapped
+set is gathered on the host, and only the batch is copied to the device.
 """
 
 from __future__ import annotations
@@ -11,26 +11,24 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ganvas.data.imageset import ImageSet
+from ganvas.data.image_set import ImageSet
 from ganvas.errors import RecipeError
-from ganvas.memory import unmap_read
+from ganvas.utils.memory import release_pages
 
 Indices = npt.NDArray[np.int64]
 
-# Images read of a mapped file before their pages are let go of: the system maps up to a megabyte around each.
-AT_ONCE = 32
+# Images read from a memory map before its pages are released: each read maps up to a megabyte around it.
+IMAGES_PER_READ = 32
 
 
-def steps_per_epoch(
-    count: int, size: int, order: str, partial_batch: str, steps_from: int | None = None
-) -> int:
-    """How many batches make an epoch; see `Batches` for the arguments."""
-    counted = _counted(size, order, steps_from)
-    return -(-count // counted) if partial_batch == "keep" else count // counted
+def steps_per_epoch(count: int, size: int, order: str, drop_last: bool, steps_from: int | None = None) -> int:
+    """Number of batches in an epoch; see `Batches` for the arguments."""
+    step_size = _step_size(size, order, steps_from)
+    return count // step_size if drop_last else -(-count // step_size)
 
 
-def _counted(size: int, order: str, steps_from: int | None) -> int:
-    """Images that count as a step: where they are drawn one by one, an epoch counts whole batches."""
+def _step_size(size: int, order: str, steps_from: int | None) -> int:
+    """Images by which a step advances the epoch: `steps_from` applies to sampling with replacement only."""
     return steps_from if steps_from and order == "with_replacement" else size
 
 
@@ -38,18 +36,19 @@ class Batches:
     """Batches of uint8 images [n, C, H, W] on `device`.
 
     Args:
-        images: the set.
-        size: images a batch.
-        order: "reshuffled" each epoch, "shuffled_once", or "with_replacement".
-        partial_batch: "keep" or "drop" the last, smaller batch of an epoch.
-        classes: how many `labels` tell apart, where they are wanted; else 0.
-        steps_from: how many images make an epoch's step, if not `size` (a discriminator that sees half
-            a batch of real images still counts whole ones).
-        seed: what the order comes from.
-        device: where the batches are wanted.
+        images: the set, of N images.
+        size: images per batch.
+        order: "shuffle" (anew each epoch), "shuffle_once", or "with_replacement".
+        drop_last: leave out the last, smaller batch of an epoch.
+        seed: the order of the images is a function of it.
+        device: where the batches are returned.
+        steps_from: batch size from which the steps per epoch are computed, if not `size` (a discriminator
+            that sees half a batch of real images still counts whole ones).
+        labels: int64 [N], the labels to condition on; None: those of the set.
+        num_classes: number of classes among the labels; 0 if the labels are not needed.
 
     Raises:
-        RecipeError: a batch larger than the set, or other classes than the set's.
+        RecipeError: a batch larger than the set, or labels that do not match the set or `num_classes`.
     """
 
     def __init__(
@@ -58,81 +57,92 @@ class Batches:
         size: int,
         *,
         order: str,
-        partial_batch: str,
+        drop_last: bool,
         seed: int,
         device: torch.device,
         steps_from: int | None = None,
-        classes: int = 0,
+        labels: Indices | None = None,
+        num_classes: int = 0,
     ) -> None:
         count = len(images)
-        counted = _counted(size, order, steps_from)
-        if max(size, counted) > count:
+        step_size = _step_size(size, order, steps_from)
+        if max(size, step_size) > count:
             raise RecipeError(
-                f"batch_size {max(size, counted)} is larger than the data set ({count} images in "
+                f"batch_size {max(size, step_size)} is larger than the data set ({count} images in "
                 f"{images.name}); try --set batch_size={max(count // 2, 1)}"
             )
         self.size, self.seed = size, seed
-        self.steps_per_epoch = steps_per_epoch(count, size, order, partial_batch, steps_from)
+        self.steps_per_epoch = steps_per_epoch(count, size, order, drop_last, steps_from)
         self._order, self._count, self._device = order, count, device
         self._epoch: int | None = None
         self._permutation: Indices = np.empty(0, np.int64)
-        self._mapped = isinstance(images.images, np.memmap)
         self._array = images.images
-        self._labels = _labels(images, classes)
-        self._held: Tensor | None = None
-        if not self._mapped:
-            # PyTorch takes neither read-only arrays nor flipped ones: those are copied.
-            self._held = torch.from_numpy(np.require(images.images, requirements=["C", "W"])).to(device)
+        self._labels = _check_labels(images, labels, num_classes) if num_classes else None
+        self._on_device: Tensor | None = None
+        if not isinstance(images.images, np.memmap):
+            # PyTorch accepts neither read-only arrays nor negative strides: np.require copies those.
+            self._on_device = torch.from_numpy(np.require(images.images, requirements=["C", "W"])).to(device)
 
     def epoch_of(self, step: int) -> int:
-        """Whole epochs done after `step` steps."""
+        """Number of complete epochs after `step` steps."""
         return step // self.steps_per_epoch
 
     def at(self, step: int) -> Tensor:
-        """The real images of the step after `step` steps: uint8 [n, C, H, W] on the device."""
+        """The real images of step `step`, counted from 0: uint8 [n, C, H, W] on the device."""
         index = self.indices(step)
-        if self._held is not None:
-            return self._held[torch.from_numpy(index).to(self._device)]
-        # Read forwards through the mapped file, then put into the order that a held set would give.
+        if self._on_device is not None:
+            return self._on_device[torch.from_numpy(index).to(self._device)]
+        # Read the file front to back; each image goes to its position in the batch.
         order = np.argsort(index)
         batch = np.empty((len(index), *self._array.shape[1:]), np.uint8)
-        for rows in np.array_split(order, -(-len(order) // AT_ONCE)):
+        for rows in np.array_split(order, -(-len(order) // IMAGES_PER_READ)):
             batch[rows] = self._array[index[rows]]
-            unmap_read(self._array)
+            release_pages(self._array)
         return torch.from_numpy(batch).to(self._device)
 
     def labels(self, step: int) -> Tensor | None:
-        """The classes of the same images, int64 [n] on the device; None where they are not wanted."""
+        """The labels of the images of `at(step)`: int64 [n] on the device, or None without `num_classes`."""
         if self._labels is None:
             return None
         return torch.from_numpy(self._labels[self.indices(step)]).to(self._device)
 
     def indices(self, step: int) -> Indices:
-        """Which images these are: int64 [n]."""
+        """Indices into the set of the images of `at(step)`: int64 [n]."""
         epoch, position = divmod(step, self.steps_per_epoch)
         if self._order == "with_replacement":
-            return self._random(step).integers(self._count, size=self.size)
-        drawn = 0 if self._order == "shuffled_once" else epoch
-        if self._epoch != drawn:
-            self._permutation = self._random(drawn).permutation(self._count)
-            self._epoch = drawn
+            return self._generator(step).integers(self._count, size=self.size)
+        shuffle = 0 if self._order == "shuffle_once" else epoch
+        if self._epoch != shuffle:
+            self._permutation = self._generator(shuffle).permutation(self._count)
+            self._epoch = shuffle
         return self._permutation[position * self.size : (position + 1) * self.size]
 
-    def _random(self, where: int) -> np.random.Generator:
-        return np.random.default_rng(np.random.SeedSequence([self.seed, where]))
+    def _generator(self, index: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence([self.seed, index]))
 
 
-def _labels(images: ImageSet, classes: int) -> Indices | None:
-    if not classes:
-        return None
-    if images.labels is None:
+def _check_labels(images: ImageSet, labels: Indices | None, num_classes: int) -> Indices:
+    """The labels to condition on, int64 [N] in 0 ... num_classes - 1."""
+    if labels is None or labels is images.labels:
+        if images.labels is None:
+            raise RecipeError(
+                f"classes {num_classes}: {images.name} has no labels; a folder has them where each class is "
+                f"a folder in it"
+            )
+        if images.num_classes != num_classes:
+            raise RecipeError(
+                f"classes {num_classes}: {images.name} has {images.num_classes}; say --conditional and they "
+                f"are counted"
+            )
+        return images.labels
+    if labels.dtype != np.int64 or labels.shape != (len(images),):
         raise RecipeError(
-            f"classes {classes}: {images.name} has no labels; a folder has them where each class is a folder "
-            f"in it"
+            f"labels: expected int64 [{len(images)}], one for each image of {images.name}, got "
+            f"{labels.dtype} {list(labels.shape)}"
         )
-    if images.num_classes != classes:
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= num_classes:
         raise RecipeError(
-            f"classes {classes}: {images.name} has {images.num_classes}; say --conditional and they are "
-            f"counted"
+            f"labels: expected 0 to {num_classes - 1} for {num_classes} classes, got {low} to {high}"
         )
-    return images.labels
+    return labels

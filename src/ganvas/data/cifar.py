@@ -12,9 +12,9 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from ganvas.data.files import opened, reading, stamp
-from ganvas.data.imageset import checked_labels, rows_a_chunk
-from ganvas.data.stream import ImageStream, Pixels, read_exactly
+from ganvas.data.files import file_stamp, open_file, read_errors
+from ganvas.data.image_set import rows_per_chunk, validate_labels
+from ganvas.data.image_stream import ImageArray, ImageStream, read_exactly
 from ganvas.errors import DataError
 
 FOLDER = "cifar-10-batches-bin"
@@ -55,9 +55,9 @@ def read_archive(path: Path, split: str) -> ImageStream:
     Raises:
         DataError: damaged, cut off, or a batch missing.
     """
-    found: dict[str, bytearray] = {}
+    contents: dict[str, bytearray] = {}
     limit = 8 * _MOST_RECORDS * _RECORD
-    with reading(path), opened(path) as raw, gzip.open(raw) as unpacked:
+    with read_errors(path), open_file(path) as raw, gzip.open(raw) as unpacked:
         bounded = _Bounded(cast(BinaryIO, unpacked), limit, path)
         with tarfile.open(fileobj=cast(BinaryIO, bounded), mode="r|") as archive:
             for member in archive:
@@ -70,28 +70,28 @@ def read_archive(path: Path, split: str) -> ImageStream:
                         f"bytes, got {member.size} bytes; fetch it again"
                     )
                 file = archive.extractfile(member)
-                found[name] = read_exactly(cast(BinaryIO, file), member.size)
+                contents[name] = read_exactly(cast(BinaryIO, file), member.size)
         while bounded.read(2**20):  # to the end, where gzip compares its checksum
             pass
-    missing = [name for name in BATCHES[split] if name not in found]
+    missing = [name for name in BATCHES[split] if name not in contents]
     if missing:
         raise DataError(f"{path}: expected {missing[0]} inside, got none; fetch it again")
-    batches = [(name, found[name]) for name in BATCHES[split]]
-    return _stream(batches, path, f"{path.resolve()}\n{split}", stamp(path))
+    batches = [(name, contents[name]) for name in BATCHES[split]]
+    return _stream(batches, path, f"{path.resolve()}\n{split}", file_stamp(path))
 
 
 def read_folder(path: Path, split: str) -> ImageStream:
     """One split of the unpacked folder; raises DataError as `read_archive`."""
     batches = []
     for name in BATCHES[split]:
-        with opened(path / name) as stream:
+        with open_file(path / name) as stream:
             batches.append((name, read_exactly(stream, _MOST_RECORDS * _RECORD + 1)))
-    stamps = "\n".join(stamp(path / name) for name in BATCHES[split])
+    stamps = "\n".join(file_stamp(path / name) for name in BATCHES[split])
     return _stream(batches, path, f"{path.resolve()}\n{split}", stamps)
 
 
 def _stream(batches: list[tuple[str, bytearray]], path: Path, origin: str, stamps: str) -> ImageStream:
-    arrays: list[Pixels] = []
+    arrays: list[ImageArray] = []
     for name, data in batches:
         if not data or len(data) % _RECORD or len(data) > _MOST_RECORDS * _RECORD:
             raise DataError(
@@ -104,8 +104,8 @@ def _stream(batches: list[tuple[str, bytearray]], path: Path, origin: str, stamp
     if raw.max() >= len(CLASSES):
         raise DataError(f"{path}: expected labels of 0 to 9, got {raw.max()}; fetch it again")
 
-    def chunks() -> Iterator[Pixels]:
-        rows = rows_a_chunk((count, 3, 32, 32))
+    def chunks() -> Iterator[ImageArray]:
+        rows = rows_per_chunk((count, 3, 32, 32))
         for array in arrays:
             for start in range(0, len(array), rows):
                 yield array[start : start + rows, 1:].reshape(-1, 3, 32, 32)
@@ -113,7 +113,7 @@ def _stream(batches: list[tuple[str, bytearray]], path: Path, origin: str, stamp
     return ImageStream(
         shape=(count, 3, 32, 32),
         chunks=chunks,
-        labels=checked_labels(raw, count, str(path)),
+        labels=validate_labels(raw, count, str(path)),
         class_names=CLASSES,
         origin=origin,
         stamp=stamps,

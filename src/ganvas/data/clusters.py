@@ -1,8 +1,8 @@
-"""Pictures sorted into clusters by their pixels, which take the place of classes where there are none.
+"""k-means clusters of the pixels of images, to condition on where a set has no labels.
 
-A generator that is told the cluster need not find out by itself how kinds differ, and draws each as often as
-it comes; no label is used. Source: Liu et al. 2020, arXiv 2006.10728 (clusters of D's features, found again
-while training; here of the pixels, once, before it); k-means: see `ganvas.metrics.cells`.
+A generator conditioned on the cluster need not find the clusters itself, and generates each in proportion to
+its size; no label is used. Source: Liu et al. 2020, arXiv 2006.10728 (clusters of D's features, found again
+during training; here of the pixels, once, before it); k-means: see `ganvas.metrics.kmeans`.
 """
 
 from __future__ import annotations
@@ -16,60 +16,60 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganvas.data.batches import AT_ONCE
-from ganvas.data.imageset import ImageSet, in_chunks
+from ganvas.data.batches import IMAGES_PER_READ
+from ganvas.data.image_set import ImageSet, iter_chunks
 from ganvas.errors import UserError
-from ganvas.memory import unmap_read
-from ganvas.metrics.cells import SAMPLES, cell_of, k_means
+from ganvas.metrics.kmeans import SAMPLES, assign_clusters, kmeans_centers
+from ganvas.utils.memory import release_pages
 
-# Larger pictures, grey and RGB, are reduced to this many pixels a side: kinds show in what is coarse.
+# Larger images, gray and RGB, are downsampled to this many pixels per side: coarse structure suffices.
 SIDES = {1: 32, 3: 16}
-MOST = 2_000  # clusters: beyond, k-means takes longer than the training that it is for
-COMPONENTS = 50  # of the pixels, in which distances are taken: the rest is detail, and time
+MAX_CLUSTERS = 2_000  # clusters: beyond, k-means takes longer than the training that it is for
+COMPONENTS = 50  # principal components in which distances are computed
 
 Labels = NDArray[np.int64]
 
 
-def clusters(images: ImageSet, count: int, seed: int) -> Labels:
-    """The cluster of each picture: int64 [N], values 0 to `count` - 1.
+def cluster_images(images: ImageSet, count: int, seed: int) -> Labels:
+    """The cluster of each image: int64 [N], values 0 to `count` - 1.
 
     Args:
-        images: the set; of a large one, so many as `k_means` looks at are drawn to find the centres.
-        count: how many clusters. Some stay empty where fewer of the pictures looked at differ.
-        seed: of the draw and of the first centres.
+        images: the set; of a large one, a random sample of `SAMPLES` images determines the centers.
+        count: number of clusters. Some are empty if the sample has fewer distinct images.
+        seed: of the sample and of the initial centers.
 
     Raises:
-        UserError: fewer than 2 clusters, more than pictures, or more than `MOST`.
+        UserError: fewer than 2 clusters, more than images, or more than `MAX_CLUSTERS`.
     """
-    most = min(len(images), MOST)
+    most = min(len(images), MAX_CLUSTERS)
     if not 2 <= count <= most:
         raise UserError(
-            f"--clusters {count}: expected 2 to {most:,} for the {len(images):,} pictures of {images.name}, "
+            f"--clusters {count}: expected 2 to {most:,} for the {len(images):,} images of {images.name}, "
             f"or 0 for none"
         )
     rows = np.random.default_rng(seed).choice(len(images), min(len(images), SAMPLES), replace=False)
-    sample = torch.cat([_coarse(part) for part in _picked(images.images, np.sort(rows))])
+    sample = torch.cat([_coarse(part) for part in _select(images.images, np.sort(rows))])
     mean = sample.mean(0)
     sample -= mean
     axes = _principal_axes(sample)
-    centres = k_means(sample @ axes, count, seed)
-    labels, start = np.empty(len(images), np.int64), 0  # made first: parts would keep the heap from shrinking
-    for part in in_chunks(images.images):
-        labels[start : start + len(part)] = cell_of((_coarse(part) - mean) @ axes, centres).numpy()
+    centers = kmeans_centers(sample @ axes, count, seed)
+    labels, start = np.empty(len(images), np.int64), 0  # allocated first, so that the heap can shrink
+    for part in iter_chunks(images.images):
+        labels[start : start + len(part)] = assign_clusters((_coarse(part) - mean) @ axes, centers).numpy()
         start += len(part)
     return labels
 
 
-def sorted_into(images: ImageSet, labels: Labels, names: tuple[str, ...]) -> ImageSet:
-    """The same pictures with clusters, of these names, in place of their labels."""
+def with_cluster_labels(images: ImageSet, labels: Labels, names: tuple[str, ...]) -> ImageSet:
+    """The same images with cluster labels int64 [N] and these class names."""
     return dataclasses.replace(images, labels=labels, class_names=names)
 
 
-def _picked(pixels: NDArray[np.uint8], rows: Labels) -> Iterator[NDArray[np.uint8]]:
-    """Some of the pictures, few at a time: of a mapped file not more than these is held."""
-    for part in np.array_split(rows, -(-len(rows) // AT_ONCE)):
+def _select(pixels: NDArray[np.uint8], rows: Labels) -> Iterator[NDArray[np.uint8]]:
+    """Yield the images of `rows`, a few at a time; pages of a memory map are released after each read."""
+    for part in np.array_split(rows, -(-len(rows) // IMAGES_PER_READ)):
         yield pixels[part]
-        unmap_read(pixels)
+        release_pages(pixels)
 
 
 def _coarse(pixels: NDArray[np.uint8]) -> Tensor:
@@ -80,6 +80,6 @@ def _coarse(pixels: NDArray[np.uint8]) -> Tensor:
 
 
 def _principal_axes(x: Tensor) -> Tensor:
-    """The directions in which centred x [N, D] varies most: [D, at most `COMPONENTS`]."""
+    """The principal axes, in which centered x [N, D] varies most: [D, at most `COMPONENTS`]."""
     axes: Tensor = torch.linalg.eigh((x.T @ x).double()).eigenvectors  # by their eigenvalues, ascending
     return axes[:, -COMPONENTS:].to(x.dtype)

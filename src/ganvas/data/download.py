@@ -1,6 +1,8 @@
-"""Downloads: mirrors in turn, hashes before anything is believed, a finished file or none.
+"""Download files: mirrors in turn, each file checked against its hash before it gets its name.
 
-pooch (with requests below it) does the talking; it is imported only here and only then.
+pooch (on requests) does the transfer; it is imported only for a download. `pooch.retrieve`, with
+its retries and hash check, is not used: it retries one address; here a mirror that failed is skipped for
+all further files, so that being offline costs seconds.
 """
 
 import hashlib
@@ -14,29 +16,29 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 from urllib.parse import urlsplit
 
-from ganvas.data.catalog import PublishedFile
-from ganvas.data.files import CACHE_HINT, one_line, opened, reading
-from ganvas.data.zips import opened_zip
+from ganvas.data.files import CACHE_HINT, one_line, open_file, read_errors
+from ganvas.data.published_sets import PublishedFile
+from ganvas.data.safe_zip import open_zip
 from ganvas.errors import DataError
-from ganvas.files import written_aside
+from ganvas.utils.io import atomic_write
 
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 30.0
 _PIECE = 2**20
 
 
 class NotFetched(Exception):  # noqa: N818 - caught by the search, which knows what else was tried
-    """No mirror gave the files; the reasons are its arguments."""
+    """No mirror returned the files; its arguments are the reasons."""
 
 
 def fetch_all(files: Sequence[PublishedFile], mirrors: Sequence[str], folder: Path) -> None:
-    """Bring files into a folder, each whole and with the right hash.
+    """Download files to a folder, each complete and with the right hash.
 
-    A mirror that fails is not asked again, so that being offline costs seconds, not minutes.
+    A mirror that fails is skipped from then on, so that being offline costs seconds, not minutes.
 
     Args:
-        files: what is wanted; those already there, whole, are not fetched again.
+        files: the files; those already there with the right hash are not downloaded again.
         mirrors: addresses that end in "/", tried in order.
-        folder: made when needed.
+        folder: created if it is missing.
 
     Raises:
         NotFetched: every mirror failed; one reason each.
@@ -44,7 +46,7 @@ def fetch_all(files: Sequence[PublishedFile], mirrors: Sequence[str], folder: Pa
     """
     failed: dict[str, str] = {}
     for file in files:
-        if not _whole(folder / file.name, file):
+        if not _is_complete(folder / file.name, file):
             for mirror in mirrors:
                 if mirror in failed:
                     continue
@@ -55,12 +57,12 @@ def fetch_all(files: Sequence[PublishedFile], mirrors: Sequence[str], folder: Pa
             else:
                 raise NotFetched(*failed.values())
         if file.members:
-            _take_out(folder / file.name, file.members)
+            _extract(folder / file.name, file.members)
 
 
 def _fetch(mirror: str, file: PublishedFile, folder: Path) -> str:
     """Fetch one file from one mirror; returns why it failed, or ""."""
-    if not _answers(mirror):
+    if not _is_reachable(mirror):
         return "cannot be reached"
     import pooch
 
@@ -69,15 +71,15 @@ def _fetch(mirror: str, file: PublishedFile, folder: Path) -> str:
         progressbar=progress,
         chunk_size=_PIECE,
         timeout=(_CONNECT_SECONDS, _READ_SECONDS),
-        # A server that packs once more on the way would change the bytes that are hashed.
+        # Compression by the server would change the bytes that are hashed.
         headers={"Accept-Encoding": "identity"},
     )
     try:
-        with written_aside(folder / file.name, durable=True, hint=CACHE_HINT) as part:
+        with atomic_write(folder / file.name, durable=True, hint=CACHE_HINT) as part:
             try:
                 download(mirror + file.name, part, None)
             except OSError as error:
-                if error.errno is not None:  # the disk's; requests's own carry no number
+                if error.errno is not None:  # of the disk; those of requests have no errno
                     raise
                 raise _FetchError(one_line(error)) from error
             _verify(part, file.digest)
@@ -94,18 +96,18 @@ def _verify(part: IO[bytes], published: str) -> None:
 
 
 class _FetchError(Exception):
-    """One mirror failed; keeps the file that is being written from taking its name."""
+    """One mirror failed; raised inside `atomic_write`, so that the file does not get its name."""
 
 
-def _answers(mirror: str) -> bool:
-    """Whether a mirror's machine takes connections, found out within a few seconds.
+def _is_reachable(mirror: str) -> bool:
+    """Whether the host of a mirror accepts connections, decided within `_CONNECT_SECONDS`.
 
-    Timeouts of the connection alone do not bound this: the name server has its own, and a name may
-    stand for many addresses that are tried one after the other.
+    The connection timeout does not bound this: name resolution has a timeout of its own, and a name may
+    have many addresses that are tried one after the other.
     """
     address = urlsplit(mirror)
     if urllib.request.getproxies():
-        return True  # the proxy does the connecting
+        return True  # the proxy connects
     host, port = address.hostname or "", address.port or {"http": 80}.get(address.scheme, 443)
     connected: list[bool] = []
 
@@ -122,10 +124,10 @@ def _answers(mirror: str) -> bool:
     return bool(connected)
 
 
-def _whole(path: Path, file: PublishedFile) -> bool:
+def _is_complete(path: Path, file: PublishedFile) -> bool:
     if not path.is_file():
         return False
-    with opened(path) as stream:
+    with open_file(path) as stream:
         return _digest(stream, file.digest) == file.digest
 
 
@@ -138,49 +140,49 @@ def _digest(stream: IO[bytes], like: str) -> str:
     return f"{algorithm}:{digest.hexdigest()}"
 
 
-def _take_out(path: Path, members: Sequence[str]) -> None:
+def _extract(path: Path, members: Sequence[str]) -> None:
     """Copy members of a zip to files beside it, then remove the zip."""
-    with opened_zip(path) as archive:
+    with open_zip(path) as archive:
         for member in members:
             if member not in archive.namelist():
                 raise DataError(f"{path}: expected {member} inside, got none; fetch it again")
             with (
-                reading(path),
+                read_errors(path),
                 archive.open(member) as stream,
-                written_aside(path.parent / PurePosixPath(member).name, durable=True, hint=CACHE_HINT) as out,
+                atomic_write(path.parent / PurePosixPath(member).name, durable=True, hint=CACHE_HINT) as out,
             ):
                 while piece := stream.read(_PIECE):
                     out.write(piece)
-    with reading(path):
+    with read_errors(path):
         path.unlink()
 
 
 class _Progress:
-    """A line on the terminal that counts the bytes; made to pooch's measure."""
+    """A line on the terminal that counts the bytes; with the interface that pooch expects."""
 
     def __init__(self, name: str) -> None:
         self.total = 0
-        self._name, self._done, self._shown = name, 0, 0.0
+        self._name, self._done, self._displayed_at = name, 0, 0.0
 
     def update(self, count: int) -> None:
-        """Count more bytes, and show it ten times a second at most."""
+        """Count more bytes, and display it ten times a second at most."""
         self._done += count
         now = time.monotonic()
-        if now - self._shown > 0.1:
-            self._show()
-            self._shown = now
+        if now - self._displayed_at > 0.1:
+            self._display()
+            self._displayed_at = now
 
     def reset(self) -> None:
-        """Begin to count anew."""
+        """Start again from 0."""
         self._done = 0
 
     def close(self) -> None:
-        """Show the whole and end the line."""
-        self._show()
+        """Display the final count and end the line."""
+        self._display()
         sys.stderr.write("\n")
 
-    def _show(self) -> None:
+    def _display(self) -> None:
         done = min(self._done, self.total) if self.total else self._done
-        share = f"{done / self.total:4.0%} of {self.total / 1e6:.1f}" if self.total else done / 1e6
-        sys.stderr.write(f"\rdownloading {self._name}: {share} MB")
+        fraction = f"{done / self.total:4.0%} of {self.total / 1e6:.1f}" if self.total else done / 1e6
+        sys.stderr.write(f"\rdownloading {self._name}: {fraction} MB")
         sys.stderr.flush()

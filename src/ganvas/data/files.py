@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from ganvas.errors import DataError
 
-# All that the standard library's readers of compressed and packed files raise on damaged bytes.
+# The exceptions that the standard library's readers of archives and compressed files raise on damaged bytes.
 _DAMAGE = (
     OSError,
     EOFError,
@@ -30,14 +30,14 @@ CACHE_HINT = "name another cache folder with GANVAS_CACHE"
 
 
 def one_line(error: BaseException) -> str:
-    """The reason an exception gives, on one line and of bearable length."""
+    """The message of an exception on one line, at most 160 characters."""
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(words.split())[:160] or type(error).__name__
 
 
 @contextlib.contextmanager
-def reading(path: str | Path) -> Iterator[None]:
-    """Turn what goes wrong while `path` is read into one line.
+def read_errors(path: str | Path) -> Iterator[None]:
+    """Turn errors while reading `path` into a `DataError` of one line.
 
     Raises:
         DataError: the file cannot be opened or its bytes are damaged.
@@ -57,27 +57,27 @@ def reading(path: str | Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def open_file(path: Path) -> Iterator[BinaryIO]:
     """A file opened for reading bytes; raises DataError when that cannot be done."""
-    with reading(path), path.open("rb") as stream:
+    with read_errors(path), path.open("rb") as stream:
         yield stream
 
 
 def head(path: Path, length: int = 16) -> bytes:
-    """The first bytes of a file, by which its kind is told."""
-    with opened(path) as stream:
+    """The first bytes of a file, which identify its format."""
+    with open_file(path) as stream:
         return stream.read(length)
 
 
-def stamp(path: Path) -> str:
-    """Size and time of change: another stamp means that what was made from the file is stale."""
-    with reading(path):
+def file_stamp(path: Path) -> str:
+    """Size and modification time: if it changes, what was made from the file is stale."""
+    with read_errors(path):
         status = path.stat()
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
 def cache_folder() -> Path:
-    """Where ganvas keeps downloads and memory maps: GANVAS_CACHE, or the system's place."""
+    """Where ganvas keeps downloads and memory maps: GANVAS_CACHE, or the system's cache folder."""
     named = os.environ.get("GANVAS_CACHE")
     if named:
         return Path(named).expanduser()

@@ -1,4 +1,4 @@
-"""IDX, the format of MNIST's files, plain or gzipped (told by content, not by name).
+"""IDX, the format of MNIST's files, plain or gzipped (recognized by content, not by name).
 
 Source: the description at the foot of http://yann.lecun.com/exdb/mnist/ : two zero bytes, a type
 code, the number of dimensions, each dimension as a big-endian 32-bit number, then the values.
@@ -15,9 +15,9 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from ganvas.data.files import head, opened, reading, stamp
-from ganvas.data.imageset import checked_labels
-from ganvas.data.stream import ImageStream, Labels, Pixels, layout, pixel_chunks, read_exactly
+from ganvas.data.files import file_stamp, head, open_file, read_errors
+from ganvas.data.image_set import validate_labels
+from ganvas.data.image_stream import ImageArray, ImageStream, Labels, layout, pixel_chunks, read_exactly
 from ganvas.errors import DataError
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -74,7 +74,7 @@ def read_images(path: Path) -> ImageStream:
             read_exactly(stream, header.length)
             yield stream
 
-    def in_place() -> Pixels:
+    def in_place() -> ImageArray:
         return np.memmap(path, np.uint8, "r", header.length, shape)
 
     return ImageStream(
@@ -83,7 +83,7 @@ def read_images(path: Path) -> ImageStream:
         labels=None,
         class_names=(),
         origin=str(path.resolve()),
-        stamp=stamp(path),
+        stamp=file_stamp(path),
         in_place=in_place if plain and (not channels_last or shape[1] == 1) else None,
     )
 
@@ -104,7 +104,7 @@ def read_labels(path: Path, count: int) -> Labels:
         )
     if header.shape[0] != count:
         raise DataError(
-            f"{path}: expected one label an image, so {count}, got {header.shape[0]}; "
+            f"{path}: expected one label per image, so {count}, got {header.shape[0]}; "
             "check that images and labels belong together"
         )
     if len(header.shape) == 2 and not 1 <= header.shape[1] <= 64:
@@ -122,7 +122,7 @@ def read_labels(path: Path, count: int) -> Labels:
     labels = np.frombuffer(data, header.dtype).reshape(header.shape)
     if labels.ndim == 2:
         labels = labels[:, 0]
-    return checked_labels(labels, count, str(path))
+    return validate_labels(labels, count, str(path))
 
 
 def _header(path: Path) -> _Header:
@@ -148,7 +148,7 @@ def _header(path: Path) -> _Header:
 def _check_length(path: Path, header: _Header) -> None:
     """Hold the declared size against the file's before anything is made room for."""
     declared = header.length + math.prod(header.shape) * header.dtype.itemsize
-    with reading(path):
+    with read_errors(path):
         size = path.stat().st_size
     if declared > size * DEFLATE_RATIO if _gzipped(path) else declared != size:
         raise DataError(
@@ -164,7 +164,7 @@ def _gzipped(path: Path) -> bool:
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     packed = _gzipped(path)
-    with opened(path) as raw:
+    with open_file(path) as raw:
         if not packed:
             yield raw
             return

@@ -1,6 +1,8 @@
 """NumPy's .npy format: one array, as a file of its own or as a member of an .npz.
 
-Only the header is parsed by NumPy; pickled objects are refused before anything is read.
+NumPy parses the header; pickled objects are refused before anything is read. `np.load` is not used here: it
+allocates what a damaged header declares, reads whole arrays at once, accepts files with trailing bytes, and
+cannot memory-map or stream a member of an .npz. Our own memory maps are opened by `np.load` (materialize).
 """
 
 import math
@@ -17,8 +19,8 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from ganvas.data.files import opened, reading, stamp
-from ganvas.data.stream import ImageStream, Pixels, layout, pixel_chunks, read_exactly
+from ganvas.data.files import file_stamp, open_file, read_errors
+from ganvas.data.image_stream import ImageArray, ImageStream, layout, pixel_chunks, read_exactly
 from ganvas.errors import DataError
 
 MAGIC = b"\x93NUMPY"
@@ -26,12 +28,12 @@ MAGIC = b"\x93NUMPY"
 
 @dataclass(frozen=True)
 class NpyArray:
-    """An array in a file, looked at but not read.
+    """An array in a file: the header is read, the values are not.
 
     Attributes:
-        where: path, and member of the archive, for error lines.
+        where: path, and member of the archive, for error messages.
         open: opens the file at its first byte.
-        dtype, shape: what its header says.
+        dtype, shape: as its header declares.
         offset: bytes before the first value.
     """
 
@@ -50,17 +52,17 @@ class NpyArray:
 
 
 def look(where: Path, open_file: Callable[[], AbstractContextManager[BinaryIO]], size: int) -> NpyArray:
-    """Read the header of an array and hold it against the file's size.
+    """Read the header of an array and check it against the size of the file.
 
     Args:
-        where: for error lines.
+        where: for error messages.
         open_file: opens the file at its first byte.
         size: bytes of the whole file, decompressed.
 
     Raises:
-        DataError: not .npy, pickled objects, Fortran order, or another length than it says.
+        DataError: not .npy, pickled objects, Fortran order, or a size that differs from the declared one.
     """
-    with reading(where), open_file() as stream:
+    with read_errors(where), open_file() as stream:
         shape, fortran, dtype = _header(stream)
         offset = stream.tell()
     if dtype.hasobject:
@@ -126,10 +128,10 @@ def image_stream(array: NpyArray, origin: str, stamped: str) -> ImageStream:
     )
 
 
-def whole(array: NpyArray) -> NDArray[Any]:
+def read_all(array: NpyArray) -> NDArray[Any]:
     """A small array, such as labels, read at once; raises DataError when it is cut off."""
     wanted = math.prod(array.shape) * array.dtype.itemsize
-    with reading(array.where), array.at_values() as stream:
+    with read_errors(array.where), array.at_values() as stream:
         data = read_exactly(stream, wanted + 1)
     if len(data) != wanted:
         raise DataError(
@@ -140,22 +142,22 @@ def whole(array: NpyArray) -> NDArray[Any]:
 
 
 def read_npy(path: Path) -> ImageStream:
-    """The images of a .npy file: uint8 [N, H, W], [N, C, H, W] or [N, H, W, C], unlabelled.
+    """The images of a .npy file: uint8 [N, H, W], [N, C, H, W] or [N, H, W, C], unlabeled.
 
-    A file laid out as [N, H, W] or [N, C, H, W] can be memory-mapped where it lies.
+    A file laid out as [N, H, W] or [N, C, H, W] can be memory-mapped in place.
 
     Raises:
         DataError: see `look` and `image_stream`.
     """
-    with reading(path):
+    with read_errors(path):
         size = path.stat().st_size
-    array = look(path, lambda: opened(path), size)
-    stream = image_stream(array, str(path.resolve()), stamp(path))
+    array = look(path, lambda: open_file(path), size)
+    stream = image_stream(array, str(path.resolve()), file_stamp(path))
     _, channels_last = layout(array.shape, str(path))
     if channels_last and stream.shape[1] > 1:
         return stream
 
-    def in_place() -> Pixels:
+    def in_place() -> ImageArray:
         return np.memmap(path, np.uint8, "r", array.offset, stream.shape)
 
     return replace(stream, in_place=in_place)

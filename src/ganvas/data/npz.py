@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from ganvas.data import npy
-from ganvas.data.files import stamp
-from ganvas.data.imageset import checked_labels, numbered
-from ganvas.data.stream import ImageStream
-from ganvas.data.zips import members, opened_zip
+from ganvas.data.files import file_stamp
+from ganvas.data.image_set import numbered_class_names, validate_labels
+from ganvas.data.image_stream import ImageStream
+from ganvas.data.safe_zip import members, open_zip
 from ganvas.errors import DataError
 
 _KERAS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
@@ -27,13 +27,13 @@ def splits(path: Path) -> tuple[str, ...]:
     keys = _keys(path)
     if _OWN[0] in keys:
         return ("train",)
-    found = tuple(split for split, (images, _) in _KERAS.items() if images in keys)
-    if not found:
+    present = tuple(split for split, (images, _) in _KERAS.items() if images in keys)
+    if not present:
         raise DataError(
             f"{path}: expected arrays 'images' (and 'labels'), or Keras's 'x_train', 'y_train', "
             f"'x_test', 'y_test'; got {', '.join(sorted(keys)[:8]) or 'none'}; save it with these"
         )
-    return found
+    return present
 
 
 def read_npz(path: Path, split: str) -> ImageStream:
@@ -49,12 +49,12 @@ def read_npz(path: Path, split: str) -> ImageStream:
     keys = _keys(path)
     images_key, labels_key = _OWN if _OWN[0] in keys else _KERAS[split]
     origin = f"{path.resolve()}\n{images_key}"
-    stream = npy.image_stream(_look(path, images_key), origin, stamp(path))
+    stream = npy.image_stream(_look(path, images_key), origin, file_stamp(path))
     if labels_key not in keys:
         return stream
-    raw = npy.whole(_look(path, labels_key))
-    labels = checked_labels(raw, stream.shape[0], f"{path}: {labels_key}")
-    return replace(stream, labels=labels, class_names=numbered(labels))
+    raw = npy.read_all(_look(path, labels_key))
+    labels = validate_labels(raw, stream.shape[0], f"{path}: {labels_key}")
+    return replace(stream, labels=labels, class_names=numbered_class_names(labels))
 
 
 def holds_arrays(path: Path) -> bool:
@@ -63,13 +63,13 @@ def holds_arrays(path: Path) -> bool:
 
 
 def _keys(path: Path) -> set[str]:
-    with opened_zip(path) as archive:
+    with open_zip(path) as archive:
         names = [info.filename for info in members(archive)]
     return {name.removesuffix(".npy") for name in names if name.endswith(".npy")}
 
 
 def _look(path: Path, key: str) -> npy.NpyArray:
-    with opened_zip(path) as archive:
+    with open_zip(path) as archive:
         info = archive.getinfo(f"{key}.npy")
     if info.file_size > (info.compress_size + 64) * 1032:
         raise DataError(f"{path}: {key} says it is larger than it can be; it is damaged")
@@ -78,5 +78,5 @@ def _look(path: Path, key: str) -> npy.NpyArray:
 
 @contextmanager
 def _member(path: Path, name: str) -> Iterator[BinaryIO]:
-    with opened_zip(path) as archive, archive.open(name) as stream:
+    with open_zip(path) as archive, archive.open(name) as stream:
         yield cast(BinaryIO, stream)

@@ -1,6 +1,6 @@
 """Which class an image's features look like: what the histogram of modes counts.
 
-gv1 knows the classes of MNIST and Fashion-MNIST. For any other labelled set a linear discriminant is
+gv1 knows the classes of MNIST and Fashion-MNIST. For any other labeled set a linear discriminant is
 computed from the reference's own features: Fisher 1936; Hastie, Tibshirani and Friedman 2009, section 4.3,
 with the covariance shrunk as in Friedman 1989.
 """
@@ -21,7 +21,7 @@ from ganvas.features import gv1
 from ganvas.features.extractor import Extractor
 
 SHRINKAGE = 0.1
-"""The share of the covariance that is replaced by a sphere of the same trace."""
+"""The fraction of the covariance that is replaced by a sphere of the same trace."""
 _PIECE = 4096
 
 
@@ -32,7 +32,7 @@ class Classifier:
     Attributes:
         kind: "gv1 head" or "linear discriminant".
         class_names: the reference's.
-        expected: float64 [K], the shares of the classes among the reference's labels.
+        expected: float64 [K], the fractions of the classes among the reference's labels.
         scores: features [n, D] -> a score for each class [n, K]; the highest wins.
     """
 
@@ -53,7 +53,7 @@ def classifier(extractor: Extractor, reference: ImageSet, features: Tensor) -> C
 
     Args:
         extractor: with "gv1" the network's own head is used where it knows the set's classes.
-        reference: the labelled set.
+        reference: the labeled set.
         features: its features, float32 [N, D], in its order.
 
     Raises:
@@ -66,17 +66,17 @@ def classifier(extractor: Extractor, reference: ImageSet, features: Tensor) -> C
             f"{reference.name}: expected features of all {len(reference)} images, got {len(features)}"
         )
     counts = np.bincount(reference.labels, minlength=reference.num_classes)
-    shares = counts / counts.sum()
+    fractions = counts / counts.sum()
     first = _first_class(extractor, reference)
     if first is not None:
-        return Classifier("gv1 head", reference.class_names, shares, _head(first))
+        return Classifier("gv1 head", reference.class_names, fractions, _head(first))
     scores = linear_discriminant(features, torch.from_numpy(reference.labels), reference.num_classes)
-    return Classifier("linear discriminant", reference.class_names, shares, scores)
+    return Classifier("linear discriminant", reference.class_names, fractions, scores)
 
 
 def _first_class(extractor: Extractor, reference: ImageSet) -> int | None:
     """Where the set's classes begin among gv1's own; None where they are not among them."""
-    # A folder of the user's may have a catalogue's name, but hardly its ten classes' as well.
+    # A folder of the user's may have a catalog's name, but hardly its ten classes' as well.
     known = reference.num_classes == 10 and reference.image_shape == (1, gv1.SIDE, gv1.SIDE)
     return gv1.FIRST_CLASS.get(reference.name) if known and extractor.name == gv1.NAME else None
 
@@ -88,7 +88,7 @@ def _head(first: int) -> Callable[[Tensor], Tensor]:
 def linear_discriminant(features: Tensor, labels: Tensor, classes: int) -> Callable[[Tensor], Tensor]:
     """Fit a linear discriminant in float64, in closed form.
 
-    With the means m, the shares p and the shrunk common covariance S of the classes, the score of x for
+    With the means m, the fractions p and the shrunk common covariance S of the classes, the score of x for
     class k is x' S^-1 m_k - m_k' S^-1 m_k / 2 + log p_k. Classes without an image are never chosen.
 
     Args:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ganvas.data.imageset import check_image_shape
+from ganvas.data.image_set import validate_image_shape
 from ganvas.errors import DataError
 from ganvas.networks.layers import inference
 
@@ -27,7 +27,7 @@ class Extractor(Protocol):
 
     @property
     def version(self) -> str:
-        """12 hex digits: SHA-256 over the weights and the version of how images are prepared."""
+        """12 hex digits: SHA-256 over the parameters and the version of how images are prepared."""
 
     @property
     def dimensions(self) -> int:
@@ -78,7 +78,7 @@ class NetworkExtractor:
         """
         if images.dtype != np.uint8:
             raise DataError(f"{self.name}: expected uint8 images, got {images.dtype}; scale them to 0..255")
-        count, *shape = check_image_shape(images.shape, self.name)
+        count, *shape = validate_image_shape(images.shape, self.name)
         rows = max(1, min(self.at_once, _PIECE_BYTES // (4 * int(np.prod(shape)))))
         features = torch.empty(count, self.dimensions)
         # A GPU's TF32 would round features to three digits: scores of two machines would differ by it.
@@ -93,9 +93,9 @@ class NetworkExtractor:
 
 def digest(tensors: Mapping[str, Tensor], *words: str) -> str:
     """SHA-256 (hex) over tensors, in the order of their names, and words."""
-    found = hashlib.sha256("\n".join(words).encode())
+    result = hashlib.sha256("\n".join(words).encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
-        found.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        result.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        result.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return result.hexdigest()

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganvas.data import ImageSet
-from ganvas.features.prepare import resized
+from ganvas.features.preprocess import resized
 from ganvas.networks.layers import inference
 
 SIDE = 32
@@ -29,7 +29,7 @@ SEED = 0
 _LEARNING_RATE = 2e-3
 
 
-class OwnNetwork(nn.Module):
+class FittedNetwork(nn.Module):
     """Images float32 [N, C, 32, 32] in [0, 1] -> features float32 [N, 128].
 
     Four 3x3 convolutions, each with batch norm and ReLU, means over quarters, a dense layer.
@@ -59,7 +59,7 @@ class Task(Protocol):
 
     head: nn.Module
 
-    def __call__(self, network: OwnNetwork, x: Tensor, chosen: Tensor, source: torch.Generator) -> Tensor:
+    def __call__(self, network: FittedNetwork, x: Tensor, chosen: Tensor, source: torch.Generator) -> Tensor:
         """The mean loss of a batch.
 
         Args:
@@ -70,16 +70,16 @@ class Task(Protocol):
         """
 
 
-def unfilled(make: Callable[[], nn.Module]) -> nn.Module:
-    """A module with memory, but without the first weights that PyTorch draws from its global generator."""
+def empty_module(make: Callable[[], nn.Module]) -> nn.Module:
+    """A module with allocated parameters that PyTorch does not initialize from its global generator."""
     with torch.device("meta"):
         network = make()
     return network.to_empty(device="cpu")
 
 
 @torch.no_grad()
-def fill(network: nn.Module, source: torch.Generator) -> None:
-    """First weights: He et al. 2015 for kernels, 0 for biases, and norms that change nothing."""
+def init_layers(network: nn.Module, source: torch.Generator) -> None:
+    """Initial parameters: He et al. 2015 for kernels, 0 for biases, and norms that change nothing."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=source)
@@ -89,19 +89,21 @@ def fill(network: nn.Module, source: torch.Generator) -> None:
             layer.reset_parameters()
 
 
-def chosen_images(images: ImageSet) -> tuple[Tensor, np.ndarray]:
+def training_images(images: ImageSet) -> tuple[Tensor, np.ndarray]:
     """What is fitted on: uint8 [n, C, 32, 32], and int64 [n], which of the set's images these are."""
     index = np.arange(len(images))
     if len(index) > MOST_IMAGES:
         index = np.sort(np.random.RandomState(SEED).permutation(len(images))[:MOST_IMAGES])
-    found = torch.empty(len(index), images.image_shape[0], SIDE, SIDE, dtype=torch.uint8)
+    result = torch.empty(len(index), images.image_shape[0], SIDE, SIDE, dtype=torch.uint8)
     for start in range(0, len(index), BATCH):
         piece = torch.from_numpy(np.array(images.images[index[start : start + BATCH]])).float()
-        found[start : start + BATCH] = resized(piece, SIDE).round_().clamp_(0, 255).byte()
-    return found, index
+        result[start : start + BATCH] = resized(piece, SIDE).round_().clamp_(0, 255).byte()
+    return result, index
 
 
-def fit(images: Tensor, task: Task, progress: Callable[[int, int], None] | None = None) -> OwnNetwork:
+def fit_network(
+    images: Tensor, task: Task, progress: Callable[[int, int], None] | None = None
+) -> FittedNetwork:
     """A network in inference mode, its features scaled to a mean variance of 1 over `images`.
 
     Args:
@@ -110,10 +112,10 @@ def fit(images: Tensor, task: Task, progress: Callable[[int, int], None] | None 
         progress: called as (step, steps) after each step.
     """
     source = torch.Generator().manual_seed(SEED)
-    network = unfilled(lambda: OwnNetwork(images.shape[1])).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    assert isinstance(network, OwnNetwork)
+    network = empty_module(lambda: FittedNetwork(images.shape[1])).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    assert isinstance(network, FittedNetwork)
     for module in (network, task.head):
-        fill(module, source)
+        init_layers(module, source)
         module.train()
     weights = [*network.parameters(), *task.head.parameters()]
     optimizer = torch.optim.AdamW(weights, _LEARNING_RATE, weight_decay=0.05)
@@ -124,7 +126,7 @@ def fit(images: Tensor, task: Task, progress: Callable[[int, int], None] | None 
         if len(left) < batch:
             left = torch.randperm(len(images), generator=source)
         chosen, left = left[:batch], left[batch:]
-        loss = task(network, scaled(images[chosen]), chosen, source)
+        loss = task(network, to_unit_range(images[chosen]), chosen, source)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -132,13 +134,13 @@ def fit(images: Tensor, task: Task, progress: Callable[[int, int], None] | None 
         if progress is not None:
             progress(step, STEPS)
     with inference(network):
-        features = torch.cat([network(scaled(part)) for part in images[:5000].split(250)])
+        features = torch.cat([network(to_unit_range(part)) for part in images[:5000].split(250)])
         size = features.var(0).mean().sqrt().clamp_min(1e-6)  # images may all be the same
         network.hidden.weight.div_(size)
         network.hidden.bias.div_(size)
     return network.requires_grad_(False).eval()
 
 
-def scaled(images: Tensor) -> Tensor:
+def to_unit_range(images: Tensor) -> Tensor:
     """uint8 -> float32 in [0, 1], channels last."""
     return (images.float() / 255).contiguous(memory_format=torch.channels_last)

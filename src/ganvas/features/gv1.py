@@ -1,4 +1,4 @@
-"""gv1: the frozen feature network that ships with ganvas, for grey images of 28 pixels.
+"""gv1: the frozen feature network that ships with ganvas, for gray images of 28 pixels.
 
 A small classifier of MNIST's and Fashion-MNIST's 20 classes, trained once on both official training
 splits together by `scripts/train_gv1.py`; what its last hidden layer holds is the 128 features. It is
@@ -56,13 +56,13 @@ class Gv1(nn.Module):
 
     def logits(self, features: Tensor) -> Tensor:
         """Features [N, 128] -> logits [N, 20]: the digits 0 to 9, then Fashion-MNIST's classes."""
-        found: Tensor = self.classes(F.relu(features))
-        return found
+        result: Tensor = self.classes(F.relu(features))
+        return result
 
 
 @functools.cache
 def network() -> Gv1:
-    """The network with its shipped weights, in inference mode.
+    """The network with its shipped parameters, in inference mode.
 
     Raises:
         MachineError: the file in the installed package is not the one that ganvas was released with.
@@ -74,6 +74,6 @@ def network() -> Gv1:
             f"ganvas's feature network gv1 is damaged: SHA-256 {SHA256[:12]}... expected, {came[:12]}... "
             f"came; install ganvas again"
         )
-    found = Gv1()
-    found.load_state_dict(safetensors.torch.load(content))
-    return found.requires_grad_(False).eval()
+    result = Gv1()
+    result.load_state_dict(safetensors.torch.load(content))
+    return result.requires_grad_(False).eval()

@@ -1,7 +1,7 @@
 """The extractors inception and dinov2: networks pretrained on photographs, through timm.
 
 The extra `ganvas[pretrained]`; only this file imports it. timm fetches weights as safetensors from its
-hub the first time. Both networks know photographs, not digits: for small grey images prefer gv1.
+hub the first time. Both networks know photographs, not digits: for small gray images prefer gv1.
 
 - inception: Inception-v3, Szegedy et al. 2016, arXiv 1512.00567, the 2048 means before its classes.
   The weights are timm's, not those of the TensorFlow graph of 2015 that Heusel et al. 2017 (arXiv
@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from ganvas.errors import GanvasError, MachineError, UserError
 from ganvas.features.extractor import NetworkExtractor
-from ganvas.features.prepare import resized, with_channels
+from ganvas.features.preprocess import resized, with_channels
 
-OFFLINE = "gv1 and gv1-colour work without it, offline"
+OFFLINE = "gv1 and gv1-color work without it, offline"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Pretrained:
         model: its name there, with the tag of its weights.
         side: pixels that images are brought to.
         at_once: images that it is given at a time.
-        options: what else `timm.create_model` is told.
+        options: what else is passed to `timm.create_model`.
     """
 
     model: str
@@ -52,8 +52,8 @@ KNOWN = {
 }
 
 
-class Normalised(nn.Module):
-    """A network of images float32 [N, 3, side, side], normalised, for images uint8 of any kind."""
+class Normalized(nn.Module):
+    """A network of images float32 [N, 3, side, side], normalized, for images uint8 of any kind."""
 
     def __init__(self, network: nn.Module, side: int, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
@@ -65,10 +65,10 @@ class Normalised(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images uint8 [N, C, H, W] -> features float32 [N, D]."""
-        # Bicubic weights overshoot at edges: what no picture could hold is clipped.
+        # Bicubic weights overshoot at edges: what no image could hold is clipped.
         x = resized(with_channels(images, 3), self.side, "bicubic").clamp(0, 255) / 255
-        found: Tensor = self.network((x - self.mean) / self.std)
-        return found
+        result: Tensor = self.network((x - self.mean) / self.std)
+        return result
 
 
 def extractor(name: str, device: torch.device | str = "cpu") -> NetworkExtractor:
@@ -84,11 +84,11 @@ def extractor(name: str, device: torch.device | str = "cpu") -> NetworkExtractor
     try:
         network = timm.create_model(known.model, pretrained=True, num_classes=0, **known.options)
         facts = network.pretrained_cfg
-        ready = Normalised(network, known.side, facts["mean"], facts["std"]).requires_grad_(False)
+        ready = Normalized(network, known.side, facts["mean"], facts["std"]).requires_grad_(False)
         return NetworkExtractor(
             name,
             ready,
-            preparation=f"{known.model}: antialiased bicubic to {known.side}, normalised, 1",
+            preparation=f"{known.model}: antialiased bicubic to {known.side}, normalized, 1",
             dimensions=int(network.num_features),
             comparable=True,
             device=device,

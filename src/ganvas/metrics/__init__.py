@@ -8,17 +8,17 @@ from ganvas.metrics.cas import classification_accuracy
 from ganvas.metrics.estimate import Estimate
 from ganvas.metrics.frechet import Moments, fid, fid_infinity, frechet_distance, moments
 from ganvas.metrics.kernel import kid
-from ganvas.metrics.manifold import Manifold, density_coverage, manifold, precision_recall
-from ganvas.metrics.memorisation import Memorisation, memorisation
-from ganvas.metrics.modes import STACKED_SAMPLES, Modes, modes, stacked_modes
-from ganvas.metrics.neighbours import nearest
+from ganvas.metrics.knn import nearest_neighbors
+from ganvas.metrics.manifold import Manifold, density_coverage, manifold_scores, precision_recall
+from ganvas.metrics.memorization import Memorization, memorization_scores
+from ganvas.metrics.mode_coverage import STACKED_SAMPLES, Modes, mode_coverage, stacked_modes
 from ganvas.metrics.vendi import vendi_score
 
 __all__ = [
     "STACKED_SAMPLES",
     "Estimate",
     "Manifold",
-    "Memorisation",
+    "Memorization",
     "Modes",
     "Moments",
     "classification_accuracy",
@@ -27,11 +27,11 @@ __all__ = [
     "fid_infinity",
     "frechet_distance",
     "kid",
-    "manifold",
-    "memorisation",
-    "modes",
+    "manifold_scores",
+    "memorization_scores",
+    "mode_coverage",
     "moments",
-    "nearest",
+    "nearest_neighbors",
     "precision_recall",
     "stacked_modes",
     "vendi_score",

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganvas.errors import DataError
-from ganvas.metrics import checks
+from ganvas.metrics import validation
 
 SIDE = 32  # what images are brought to; 28 stays, so that MNIST is not blurred
 BATCH = 128
@@ -40,7 +40,7 @@ def classification_accuracy(
         test_images: uint8 [M, C, H, W].
         test_labels: int64 [M].
         classes: how many, at least 2.
-        seed: of the weights and the order of the images.
+        seed: of the initial parameters and the order of the images.
         epochs: passes over the training images.
 
     Returns:
@@ -50,8 +50,8 @@ def classification_accuracy(
         DataError: images or labels of another shape, type or range.
         UserError: fewer than 2 classes or 1 epoch.
     """
-    checks.whole(classes, "classes", at_least=2)
-    checks.whole(epochs, "epochs", at_least=1)
+    validation.check_int(classes, "classes", at_least=2)
+    validation.check_int(epochs, "epochs", at_least=1)
     _check_images(train_images, train_labels, "train")
     _check_images(test_images, test_labels, "test")
     if train_images.shape[1:] != test_images.shape[1:]:
@@ -59,8 +59,8 @@ def classification_accuracy(
             f"test_images: expected {list(train_images.shape[1:])} as those to train on, "
             f"got {list(test_images.shape[1:])}; bring both to one size"
         )
-    labels = checks.labels(train_labels, "train_labels", below=classes)
-    wanted = checks.labels(test_labels, "test_labels", below=classes)
+    labels = validation.check_labels(train_labels, "train_labels", below=classes)
+    wanted = validation.check_labels(test_labels, "test_labels", below=classes)
     network = _trained(train_images, labels, classes, seed, epochs)
     with torch.inference_mode():
         right = sum(

@@ -6,10 +6,10 @@ from torch import Tensor
 
 
 class Estimate(NamedTuple):
-    """A score and its standard error, found by the method that the score's function states."""
+    """A score and its standard error, computed by the method that the score's function states."""
 
     value: float
-    spread: float
+    stderr: float
 
 
 def mean_of(samples: Tensor) -> Estimate:

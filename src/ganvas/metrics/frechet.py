@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganvas.metrics import checks
+from ganvas.metrics import validation
 from ganvas.metrics.estimate import Estimate
 
 CHUNK = 8192  # samples at a time in float64: 8 MB of 128 features
@@ -39,7 +39,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Sums over a set of samples, less a common centre: those of a union are the sums of the parts'."""
+    """Sums over a set of samples, less a common center: those of a union are the sums of the parts'."""
 
     count: int
     first: Tensor  # float64 [D]
@@ -48,10 +48,10 @@ class _Sums:
     def minus(self, other: _Sums) -> _Sums:
         return _Sums(self.count - other.count, self.first - other.first, self.second - other.second)
 
-    def moments(self, centre: Tensor) -> Moments:
+    def moments(self, center: Tensor) -> Moments:
         mean = self.first / self.count
         covariance = (self.second - torch.outer(self.first, mean)) / (self.count - 1)
-        return Moments(centre + mean, covariance, self.count)
+        return Moments(center + mean, covariance, self.count)
 
 
 def moments(features: Tensor) -> Moments:
@@ -60,9 +60,9 @@ def moments(features: Tensor) -> Moments:
     Raises:
         DataError: not features, fewer than 2, or not finite.
     """
-    found = checks.features(features, "features")
-    centre = _mean(found)
-    return _sums(found, centre).moments(centre)
+    result = validation.check_features(features, "features")
+    center = _mean(result)
+    return _sums(result, center).moments(center)
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
@@ -74,41 +74,42 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     Raises:
         DataError: moments of different numbers of features.
     """
-    checks.same_width(len(a.mean), len(b.mean), "a and b")
+    validation.check_same_width(len(a.mean), len(b.mean), "a and b")
     return _distance(a, b, _root(a.covariance))
 
 
 def fid(fake: Tensor, real: Tensor | Moments, *, groups: int = 20) -> Estimate:
     """The Fréchet distance of fakes to reals, both float32 [N, D], or the reals as moments.
 
-    The spread is the delete-group jackknife over the fakes: one group of `groups` is left out in turn, and
-    spread² = (g - 1)/g Σ (FID without group i - their mean)². It says how FID moves with other fakes of the
+    The standard error is a delete-group jackknife over the fakes: one group of `groups` is left out in turn,
+    and stderr² = (g - 1)/g Σ (FID without group i - their mean)². It says how FID moves with other
+    fakes of the
     same generator; the reals are held fixed. Not the bootstrap: its samples hold duplicates, which are fewer
     distinct fakes, and FID's bias grows as those get fewer: all its values would lie above FID itself.
     Close to 0, where FID is a square, the jackknife says up to twice too much; elsewhere it is right.
-    With fewer than 4 fakes there is nothing to leave out, and the spread is NaN.
+    With fewer than 4 fakes there is nothing to leave out, and the standard error is NaN.
 
     Raises:
         DataError: not features, fewer than 2, not finite, or of different networks.
         UserError: fewer than 2 groups.
     """
-    checks.whole(groups, "groups", at_least=2)
-    found = checks.features(fake, "fake")
-    distance = _distance_to(real, found.shape[1])
-    centre = _mean(found)
-    total = _sums(found, centre)
-    value = distance(total.moments(centre))
-    groups = min(groups, len(found) // 2)  # at least 2 fakes a group, or none remain when 2 groups lose one
+    validation.check_int(groups, "groups", at_least=2)
+    result = validation.check_features(fake, "fake")
+    distance = _distance_to(real, result.shape[1])
+    center = _mean(result)
+    total = _sums(result, center)
+    value = distance(total.moments(center))
+    groups = min(groups, len(result) // 2)  # at least 2 fakes a group, or none remain when 2 groups lose one
     if groups < 2:
         return Estimate(value, math.nan)
     # Every g-th fake, not every stretch of N/g: fakes come sorted by class from some generators, and to leave
-    # out a class is not to leave out a random share.
-    parts = (_sums(found[i::groups], centre) for i in range(groups))
+    # out a class is not to leave out a random fraction.
+    parts = (_sums(result[i::groups], center) for i in range(groups))
     without = torch.tensor(
-        [distance(total.minus(part).moments(centre)) for part in parts], dtype=torch.float64
+        [distance(total.minus(part).moments(center)) for part in parts], dtype=torch.float64
     )
-    spread = ((groups - 1) * without.var(correction=0)).sqrt()
-    return Estimate(value, spread.item())
+    stderr = ((groups - 1) * without.var(correction=0)).sqrt()
+    return Estimate(value, stderr.item())
 
 
 def fid_infinity(fake: Tensor, real: Tensor | Moments, *, points: int = 10, seed: int = 0) -> float:
@@ -123,17 +124,17 @@ def fid_infinity(fake: Tensor, real: Tensor | Moments, *, points: int = 10, seed
         DataError: not features, fewer than 4 fakes, not finite, or of different networks.
         UserError: fewer than 2 points.
     """
-    checks.whole(points, "points", at_least=2)
-    found = checks.features(fake, "fake", at_least=4)
-    count, width = found.shape
+    validation.check_int(points, "points", at_least=2)
+    result = validation.check_features(fake, "fake", at_least=4)
+    count, width = result.shape
     distance = _distance_to(real, width)
     points = max(2, min(points, count // (2 * width)))
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).to(found.device)
-    centre = _mean(found)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).to(result.device)
+    center = _mean(result)
     means = []
     for parts in range(1, points + 1):
-        sums = (_sums(found[part], centre) for part in order.tensor_split(parts))
-        means.append(sum(distance(s.moments(centre)) for s in sums) / parts)
+        sums = (_sums(result[part], center) for part in order.tensor_split(parts))
+        means.append(sum(distance(s.moments(center)) for s in sums) / parts)
     inverse = torch.arange(1, points + 1, dtype=torch.float64)  # 1/N in units of 1/count
     y = torch.tensor(means, dtype=torch.float64)
     slope = ((inverse - inverse.mean()) * (y - y.mean())).sum() / (inverse - inverse.mean()).square().sum()
@@ -142,8 +143,8 @@ def fid_infinity(fake: Tensor, real: Tensor | Moments, *, points: int = 10, seed
 
 def _distance_to(real: Tensor | Moments, width: int) -> Callable[[Moments], float]:
     """The distance to the reals, whose covariance's root is taken once."""
-    target = real if isinstance(real, Moments) else moments(checks.features(real, "real"))
-    checks.same_width(width, len(target.mean), "fake and real")
+    target = real if isinstance(real, Moments) else moments(validation.check_features(real, "real"))
+    validation.check_same_width(width, len(target.mean), "fake and real")
     root = _root(target.covariance)
     return lambda others: _distance(target, others, root)
 
@@ -168,12 +169,12 @@ def _mean(features: Tensor) -> Tensor:
     return features.sum(dim=0, dtype=torch.float64) / len(features)
 
 
-def _sums(features: Tensor, centre: Tensor) -> _Sums:
-    """Sums in chunks; less the centre, for sums of raw squares would cancel where means are large."""
+def _sums(features: Tensor, center: Tensor) -> _Sums:
+    """Sums in chunks; less the center, for sums of raw squares would cancel where means are large."""
     width = features.shape[1]
-    first, second = centre.new_zeros(width), centre.new_zeros(width, width)
+    first, second = center.new_zeros(width), center.new_zeros(width, width)
     for chunk in features.split(CHUNK):
-        x = chunk.double() - centre
+        x = chunk.double() - center
         first += x.sum(dim=0)
         second.addmm_(x.T, x)
     return _Sums(len(features), first, second)

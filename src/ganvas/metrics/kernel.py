@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganvas.metrics import checks
+from ganvas.metrics import validation
 from ganvas.metrics.estimate import Estimate
 
 
@@ -20,8 +20,9 @@ def kid(fake: Tensor, real: Tensor, *, subsets: int = 100, size: int = 1000, see
     MMD²_u = [Σ_{i≠j} k(x_i, x_j) + Σ_{i≠j} k(y_i, y_j)] / n(n - 1) - 2 Σ_{i,j} k(x_i, y_j) / n², in float64;
     0 in expectation for equal distributions, and so below 0 as often as above.
 
-    The spread is the standard deviation over the subsets, divided by √subsets. Subsets of a small set
-    overlap, and where a set has no more than `size` samples they are all the same: the spread is then too
+    The standard error is the standard deviation over the subsets, divided by √subsets. Subsets of a small set
+    overlap, and where a set has no more than `size` samples they are all the same: the standard error is
+    then too
     small.
 
     Args:
@@ -35,17 +36,17 @@ def kid(fake: Tensor, real: Tensor, *, subsets: int = 100, size: int = 1000, see
         DataError: not features, fewer than 2, not finite, or of different networks.
         UserError: fewer than 2 subsets, or a size below 2.
     """
-    checks.whole(subsets, "subsets", at_least=2)
-    checks.whole(size, "size", at_least=2)
-    x, y = checks.features(fake, "fake"), checks.features(real, "real")
-    checks.same_width(x.shape[1], y.shape[1], "fake and real")
+    validation.check_int(subsets, "subsets", at_least=2)
+    validation.check_int(size, "size", at_least=2)
+    x, y = validation.check_features(fake, "fake"), validation.check_features(real, "real")
+    validation.check_same_width(x.shape[1], y.shape[1], "fake and real")
     size = min(size, len(x), len(y))
     source = torch.Generator().manual_seed(seed)
-    found = torch.tensor(
+    result = torch.tensor(
         [_mmd(_subset(x, size, source), _subset(y, size, source)) for _ in range(subsets)],
         dtype=torch.float64,
     )
-    return Estimate(found.mean().item(), (found.std(correction=1) / subsets**0.5).item())
+    return Estimate(result.mean().item(), (result.std(correction=1) / subsets**0.5).item())
 
 
 def _subset(features: Tensor, size: int, source: torch.Generator) -> Tensor:

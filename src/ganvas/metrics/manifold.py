@@ -2,7 +2,7 @@
 
 Source: Kynkäänniemi et al. 2019, arXiv 1904.06991, section 3 (precision and recall, k = 3); Naeem et al.
 2020, arXiv 2002.09797, section 3 (density and coverage, k = 5). Around each sample lies a ball
-that reaches to its k-th nearest neighbour in its own set; the balls together are the set's manifold.
+that reaches to its k-th nearest neighbor in its own set; the balls together are the set's manifold.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ import torch
 from torch import Tensor
 
 from ganvas.errors import DataError
-from ganvas.metrics import checks
+from ganvas.metrics import validation
 from ganvas.metrics.estimate import Estimate, mean_of
-from ganvas.metrics.neighbours import nearest, squared_distances
+from ganvas.metrics.knn import nearest_neighbors, squared_distances
 
-# Float32 knows |x|² + |y|² - 2 x·y to about this share of |x|² + |y|²; who is that near a ball's edge is in
-# it, as a copy of a sample whose neighbours are copies too must be.
+# Float32 has |x|² + |y|² - 2 x·y to about this fraction of |x|² + |y|²; who is that near a ball's edge is in
+# it, as a copy of a sample whose neighbors are copies too must be.
 SLACK = 1e-6
 
 
 @dataclass(frozen=True)
 class Manifold:
-    """The four shares; each spread is the standard error of the mean over samples, the other set held fixed.
+    """The four scores, with standard errors of the mean over samples, the other set held fixed.
 
     Attributes:
-        precision: share of fakes within a real's ball.
-        recall: share of reals within a fake's ball.
+        precision: fraction of fakes within a real's ball.
+        recall: fraction of reals within a fake's ball.
         density: mean number of reals' balls that a fake lies in, over k; may exceed 1.
-        coverage: share of reals whose ball holds a fake.
+        coverage: fraction of reals whose ball holds a fake.
     """
 
     precision: Estimate
@@ -39,7 +39,7 @@ class Manifold:
     coverage: Estimate
 
 
-def manifold(
+def manifold_scores(
     fake: Tensor,
     real: Tensor,
     *,
@@ -64,19 +64,19 @@ def manifold(
         DataError: not features, too few, not finite, of different networks; radii of another set.
         UserError: a k out of range.
     """
-    x, y = checks.features(fake, "fake"), checks.features(real, "real")
-    checks.same_width(x.shape[1], y.shape[1], "fake and real")
-    checks.whole(k_precision, "k_precision", at_least=1, at_most=min(len(x), len(y)) - 1)
-    checks.whole(k_density, "k_density", at_least=1, at_most=len(y) - 1)
+    x, y = validation.check_features(fake, "fake"), validation.check_features(real, "real")
+    validation.check_same_width(x.shape[1], y.shape[1], "fake and real")
+    validation.check_int(k_precision, "k_precision", at_least=1, at_most=min(len(x), len(y)) - 1)
+    validation.check_int(k_density, "k_density", at_least=1, at_most=len(y) - 1)
     k = max(k_precision, k_density)
     if real_radii is None:
-        real_radii = nearest(y, y, k, exclude_self=True)[0]
+        real_radii = nearest_neighbors(y, y, k, exclude_self=True)[0]
     if real_radii.ndim != 2 or len(real_radii) != len(y) or real_radii.shape[1] < k:
         raise DataError(
             f"real_radii: expected [{len(y)}, {k} or more], got {list(real_radii.shape)}; "
             f"compute them from these reals"
         )
-    fake_balls = nearest(x, x, k_precision, exclude_self=True)[0][:, -1:].square()  # [N, 1]
+    fake_balls = nearest_neighbors(x, x, k_precision, exclude_self=True)[0][:, -1:].square()  # [N, 1]
     precision_balls = real_radii[:, k_precision - 1].square()  # [M]
     density_balls = real_radii[:, k_density - 1].square()
 
@@ -102,11 +102,11 @@ def manifold(
 
 def precision_recall(fake: Tensor, real: Tensor, k: int = 3) -> tuple[Estimate, Estimate]:
     """Precision and recall alone; as `manifold`."""
-    found = manifold(fake, real, k_precision=k, k_density=k)
-    return found.precision, found.recall
+    result = manifold_scores(fake, real, k_precision=k, k_density=k)
+    return result.precision, result.recall
 
 
 def density_coverage(fake: Tensor, real: Tensor, k: int = 5) -> tuple[Estimate, Estimate]:
     """Density and coverage alone; as `manifold`."""
-    found = manifold(fake, real, k_precision=1, k_density=k)
-    return found.density, found.coverage
+    result = manifold_scores(fake, real, k_precision=1, k_density=k)
+    return result.density, result.coverage

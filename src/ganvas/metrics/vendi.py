@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganvas.metrics import checks
+from ganvas.metrics import validation
 
 
 def vendi_score(features: Tensor, *, size: int | None = None) -> float:
@@ -28,16 +28,16 @@ def vendi_score(features: Tensor, *, size: int | None = None) -> float:
         DataError: not features, none, not finite.
         UserError: size out of range.
     """
-    found = checks.features(features, "features", at_least=1)
+    result = validation.check_features(features, "features", at_least=1)
     if size is not None:
-        checks.whole(size, "size", at_least=1, at_most=len(found))
-        found = found[:size]
-    gram = torch.zeros(found.shape[1] + 1, found.shape[1] + 1, dtype=torch.float64, device=found.device)
-    for chunk in found.split(8192):
+        validation.check_int(size, "size", at_least=1, at_most=len(result))
+        result = result[:size]
+    gram = torch.zeros(result.shape[1] + 1, result.shape[1] + 1, dtype=torch.float64, device=result.device)
+    for chunk in result.split(8192):
         x = chunk.double()
         lengths = torch.linalg.vector_norm(x, dim=1, keepdim=True)
         nowhere = lengths == 0
         x = torch.cat([x / lengths.masked_fill(nowhere, 1), nowhere.double()], dim=1)
         gram.addmm_(x.T, x)
-    shares = torch.linalg.eigvalsh(gram / len(found)).clamp(min=0)
-    return float(torch.special.entr(shares).sum().exp())
+    fractions = torch.linalg.eigvalsh(gram / len(result)).clamp(min=0)
+    return float(torch.special.entr(fractions).sum().exp())

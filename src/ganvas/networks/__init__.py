@@ -1,36 +1,23 @@
-"""Networks: specs that describe them (no torch needed), and the modules behind the specs."""
+"""Networks: specs that describe them (without importing torch), and the modules that specs build."""
 
-from ganvas.networks.convolutional import (
-    Convolution,
-    ConvolutionalDiscriminator,
-    ConvolutionalGenerator,
-    ToImage,
-)
-from ganvas.networks.dense import DenseDiscriminator, DenseGenerator
-from ganvas.networks.residual import Block, ResidualDiscriminator, ResidualGenerator
-from ganvas.networks.spec import (
-    BatchNorm,
-    DiscriminatorSpec,
-    GeneratorSpec,
-    ImageShape,
-    Values,
-    Weights,
-)
+from ganvas.networks.dcgan import ConvLayer, DCGANDiscriminator, DCGANGenerator, OutputLayer
+from ganvas.networks.mlp import MLPDiscriminator, MLPGenerator
+from ganvas.networks.resnet import Block, ResNetDiscriminator, ResNetGenerator
+from ganvas.networks.spec import BatchNorm, DiscriminatorSpec, GeneratorSpec, ImageShape, Init
 
 __all__ = [
     "BatchNorm",
     "Block",
-    "Convolution",
-    "ConvolutionalDiscriminator",
-    "ConvolutionalGenerator",
-    "DenseDiscriminator",
-    "DenseGenerator",
+    "ConvLayer",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
     "DiscriminatorSpec",
     "GeneratorSpec",
     "ImageShape",
-    "ResidualDiscriminator",
-    "ResidualGenerator",
-    "ToImage",
-    "Values",
-    "Weights",
+    "Init",
+    "MLPDiscriminator",
+    "MLPGenerator",
+    "OutputLayer",
+    "ResNetDiscriminator",
+    "ResNetGenerator",
 ]

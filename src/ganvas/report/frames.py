@@ -1,4 +1,4 @@
-"""The sample grids, chosen and made small enough to travel inside a page."""
+"""The sample grids of a page: chosen and encoded so that all of them fit a budget of bytes."""
 
 from __future__ import annotations
 
@@ -10,74 +10,101 @@ from pathlib import Path
 
 from PIL import Image
 
-from ganvas.images import png_bytes
+from ganvas.report.templating import data_uri
+from ganvas.utils.images import encode_png
 
-MOST_FRAMES = 60
-MOST_BYTES = 15_000_000
-"""Of all frames together, as they lie in the page."""
+MAX_FRAMES = 60
+MAX_BYTES = 3_000_000
+"""Of all frames of a page together, in base64."""
+_WEBP_QUALITY = 85
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A grid: after which step, its PNG, its size in pixels."""
+    """A grid: its step, its encoded image, its size in pixels."""
 
     step: int
-    png: bytes
+    content: bytes
     width: int
     height: int
+    media_type: str = "image/png"
 
     @property
-    def weight(self) -> int:
+    def encoded_size(self) -> int:
         """Bytes in the page: base64 makes four of three."""
-        return -(-len(self.png) // 3) * 4
+        return -(-len(self.content) // 3) * 4
+
+    @property
+    def uri(self) -> str:
+        """The image as a data: address."""
+        return data_uri(self.content, self.media_type)
 
 
-def evenly(count: int, most: int) -> list[int]:
-    """At most `most` of the numbers below `count`, evenly spread, the first and the last among them.
+def evenly_spaced(count: int, limit: int) -> list[int]:
+    """At most `limit` of the numbers below `count`, evenly spaced, including the first and the last.
 
-    >>> evenly(9, 5)
+    >>> evenly_spaced(9, 5)
     [0, 2, 4, 6, 8]
     """
-    if count <= most:
+    if count <= limit:
         return list(range(count))
-    if most < 2:
+    if limit < 2:
         return [count - 1]
-    return [round(i * (count - 1) / (most - 1)) for i in range(most)]
+    return [round(i * (count - 1) / (limit - 1)) for i in range(limit)]
 
 
-def chosen(files: Sequence[Path], most_bytes: int = MOST_BYTES) -> list[Frame]:
-    """Frames for a page, oldest first, in all no heavier than `most_bytes`; damaged files are passed over."""
-    whole = _without_damaged_ends(files)
-    frames = [frame for i in evenly(len(whole), MOST_FRAMES) if (frame := read(whole[i]))]
-    while len(frames) > 1 and sum(frame.weight for frame in frames) > most_bytes:
-        frames = [frames[i] for i in evenly(len(frames), len(frames) - 1)]
-    return [lighter(frame, most_bytes) for frame in frames]
+def choose_frames(files: Sequence[Path], max_bytes: int = MAX_BYTES) -> list[Frame]:
+    """Frames for a page, oldest first, of at most `max_bytes` in all; damaged files are skipped.
+
+    Too large color grids become WebP; if that is not enough there are fewer of them; a single one is halved.
+    """
+    readable = _without_damaged_ends(files)
+    frames = [frame for i in evenly_spaced(len(readable), MAX_FRAMES) if (frame := read(readable[i]))]
+    if sum(frame.encoded_size for frame in frames) > max_bytes:
+        frames = [_compressed(frame) for frame in frames]
+    while len(frames) > 1 and sum(frame.encoded_size for frame in frames) > max_bytes:
+        frames = [frames[i] for i in evenly_spaced(len(frames), len(frames) - 1)]
+    return [shrink(frame, max_bytes) for frame in frames]
 
 
 def read(path: Path) -> Frame | None:
-    """The grid in a file, or None where there is no whole PNG."""
+    """The grid in a file, or None if it is not a whole PNG."""
     try:
         content = path.read_bytes()
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
-                picture.load()
-                return Frame(int(path.stem), content, *picture.size)
+            with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+                image.load()
+                return Frame(int(path.stem), content, *image.size)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         return None
 
 
-def lighter(frame: Frame, most_bytes: int) -> Frame:
-    """The frame itself, or halved in size until it weighs no more than `most_bytes`."""
-    while frame.weight > most_bytes and min(frame.width, frame.height) > 16:
-        with Image.open(io.BytesIO(frame.png)) as picture:
-            half = picture.reduce(2)
-        frame = Frame(frame.step, png_bytes(half), *half.size)
+def shrink(frame: Frame, max_bytes: int) -> Frame:
+    """The frame, compressed and then halved in size until it takes at most `max_bytes`."""
+    if frame.encoded_size > max_bytes:
+        frame = _compressed(frame)
+    while frame.encoded_size > max_bytes and min(frame.width, frame.height) > 16:
+        with Image.open(io.BytesIO(frame.content)) as image:
+            half = image.reduce(2)
+        frame = _compressed(Frame(frame.step, encode_png(half), *half.size))
     return frame
 
 
+def _compressed(frame: Frame) -> Frame:
+    """A color grid as WebP where that is smaller; a gray one as it is, since its PNG is small."""
+    with Image.open(io.BytesIO(frame.content)) as image:
+        if image.format != "PNG" or image.mode != "RGB":
+            return frame
+        buffer = io.BytesIO()
+        image.save(buffer, format="WEBP", quality=_WEBP_QUALITY, method=4)
+    if buffer.tell() >= len(frame.content):
+        return frame
+    return Frame(frame.step, buffer.getvalue(), frame.width, frame.height, "image/webp")
+
+
 def _without_damaged_ends(files: Sequence[Path]) -> Sequence[Path]:
-    """The first and the last grid that are whole, and what lies between."""
+    """The files from the first to the last readable grid."""
     first, last = 0, len(files)
     while first < last and read(files[first]) is None:
         first += 1

@@ -1,11 +1,11 @@
-"""Numbers and stretches of time as words for a reader, and numbers out of values that may be anything."""
+"""Numbers and durations as text, and finite numbers out of values of any type."""
 
 from __future__ import annotations
 
 import math
 
 LARGEST = 1e30
-"""Beyond it a value is damage, no measurement; and differences stay finite below it."""
+"""Larger values are treated as damaged; below it, differences of two values stay finite."""
 
 
 def number(value: object) -> float | None:
@@ -20,17 +20,17 @@ def number(value: object) -> float | None:
 
 
 def decimals(value: float) -> int:
-    """Digits after the point that suit a number of this size: three or four digits in all."""
+    """Digits after the decimal point for a number of this size: three or four significant digits."""
     size = abs(value)
     if size == 0 or size >= 100:
         return 0
     return min(6, max(1, 2 - math.floor(math.log10(size)))) if size < 1 else 2 if size < 10 else 1
 
 
-def number_words(value: float | None) -> str:
-    """A number for a table; a dash where there is none.
+def format_number(value: float | None) -> str:
+    """A number for a table; a dash for None.
 
-    >>> number_words(9.1), number_words(0.0123), number_words(12345.6), number_words(None)
+    >>> format_number(9.1), format_number(0.0123), format_number(12345.6), format_number(None)
     ('9.10', '0.0123', '12,346', '–')
     """
     if value is None:
@@ -41,18 +41,18 @@ def number_words(value: float | None) -> str:
     return f"{value:,.{decimals(value)}f}".replace("-", "−")
 
 
-def spread_words(value: float | None, spread: float | None) -> str:
-    """A number and how far it scatters: `9.10 ± 0.05`."""
-    if value is None or spread is None:
-        return number_words(value)
+def format_with_error(value: float | None, error: float | None) -> str:
+    """A number and its standard error or deviation: `9.10 ± 0.05`."""
+    if value is None or error is None:
+        return format_number(value)
     digits = decimals(value)
-    if 0 < spread < 0.5 * 10.0**-digits:  # one digit more rather than a spread of nothing
+    if 0 < error < 0.5 * 10.0**-digits:  # one more digit, so that a small error is not shown as 0
         digits += 1
-    return f"{value:,.{digits}f} ± {spread:,.{digits}f}".replace("-", "−")
+    return f"{value:,.{digits}f} ± {error:,.{digits}f}".replace("-", "−")
 
 
-def duration_words(seconds: float | None) -> str:
-    """A stretch of time: `42 s`, `3:07 min`, `1:02 h`."""
+def format_duration(seconds: float | None) -> str:
+    """A duration: `42 s`, `3:07 min`, `1:02 h`."""
     if seconds is None:
         return "–"
     whole = round(seconds)

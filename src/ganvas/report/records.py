@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ganvas.evaluation import history
 from ganvas.report.numbers import number
 
 if TYPE_CHECKING:
-    from ganvas.run import Run
+    from ganvas.runs.run import Run
 
-Line = Mapping[str, Any]
+LogLine = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -25,21 +25,21 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Guard:
-    """A sentence that the guard said while training."""
+class HealthMessage:
+    """What a health check said while training."""
 
     step: int
     kind: str
-    sentence: str
+    message: str
 
 
 @dataclass(frozen=True)
 class Records:
     """The lines of `metrics.jsonl`, told apart, in the order of their steps."""
 
-    readings: list[Line]
+    readings: list[LogLine]
     scores: list[Score]
-    guards: list[Guard]
+    health: list[HealthMessage]
 
     @property
     def seconds(self) -> float | None:
@@ -68,11 +68,11 @@ class Evaluation:
 def read_records(run: Run) -> Records:
     """Read `metrics.jsonl`."""
     records = Records([], [], [])
-    lines = [line for line in run.metrics() if 0 <= line["step"] < 2**53]
+    lines = [line for line in run.history() if 0 <= line["step"] < 2**53]
     for line in sorted(lines, key=lambda line: int(line["step"])):
-        if "guard" in line:
-            if isinstance(line["guard"], str) and isinstance(line.get("sentence"), str):
-                records.guards.append(Guard(line["step"], line["guard"], line["sentence"]))
+        if "health" in line:
+            if isinstance(line["health"], str) and isinstance(line.get("message"), str):
+                records.health.append(HealthMessage(line["step"], line["health"], line["message"]))
         elif "score" in line:
             values = _numbers(line["score"]) if isinstance(line["score"], dict) else {}
             if values:
@@ -87,19 +87,16 @@ def read_evaluation(run: Run) -> tuple[Evaluation | None, str]:
     path = run.path / "evaluation.json"
     if not path.exists():
         return None, "This run has not been scored yet."
-    try:
-        values: Any = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        values = None
-    if not isinstance(values, dict):
+    values = history.read_evaluation(path)
+    if values is None:
         return None, "The file evaluation.json cannot be read."
     protocol = values.get("protocol")
     protocol = protocol if isinstance(protocol, dict) else {}
     missing, step = values.get("modes_missing"), number(values.get("step"))
     return Evaluation(
         values=_numbers(values),
-        histogram=_shares(values.get("modes_histogram")),
-        expected=_shares(values.get("modes_expected")),
+        histogram=_frequencies(values.get("modes_histogram")),
+        expected=_frequencies(values.get("modes_expected")),
         missing=tuple(map(str, missing)) if isinstance(missing, list) else (),
         protocol={key: value for key, value in protocol.items() if key != "text"},
         protocol_text=_text(protocol.get("text")),
@@ -107,12 +104,12 @@ def read_evaluation(run: Run) -> tuple[Evaluation | None, str]:
     ), ""
 
 
-def _numbers(values: Line) -> dict[str, float]:
-    found = ((key, number(value)) for key, value in values.items())
-    return {key: value for key, value in found if value is not None}
+def _numbers(values: LogLine) -> dict[str, float]:
+    pairs = ((key, number(value)) for key, value in values.items())
+    return {key: value for key, value in pairs if value is not None}
 
 
-def _shares(values: object) -> dict[str, float]:
+def _frequencies(values: object) -> dict[str, float]:
     numbers = _numbers(values) if isinstance(values, dict) else {}
     return {key: min(1.0, max(0.0, value)) for key, value in numbers.items()}
 
@@ -121,6 +118,6 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _last(lines: list[Line], key: str) -> float | None:
+def _last(lines: list[LogLine], key: str) -> float | None:
     found = (number(line.get(key)) for line in reversed(lines))
     return next((value for value in found if value is not None), None)

@@ -23,26 +23,26 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.errors import NewerFormatError, RunError
-from ganvas.files import storage_errors, sync_folder, write_through
 from ganvas.networks import ImageShape
-from ganvas.recipe import Recipe, read_recipe
+from ganvas.recipes.schema import Recipe, parse_recipe
 from ganvas.training.state import TrainState, new_state
+from ganvas.utils.io import fsync_folder, storage_errors, write_and_sync
 
 FORMAT = 1
 _ASIDE = ".partial"
 
 
-def folder_of(checkpoints: Path, step: int) -> Path:
-    """Where the checkpoint of `step` lies."""
+def checkpoint_path(checkpoints: Path, step: int) -> Path:
+    """The folder of the checkpoint of `step`."""
     return checkpoints / f"{step:08d}"
 
 
-def steps_saved(checkpoints: Path) -> list[int]:
+def saved_steps(checkpoints: Path) -> list[int]:
     """Steps that have a checkpoint, oldest first."""
     if not checkpoints.is_dir():
         return []
     found = (p for p in checkpoints.iterdir() if p.name.isascii() and p.name.isdecimal() and p.is_dir())
-    return sorted(int(p.name) for p in found if p == folder_of(checkpoints, int(p.name)))
+    return sorted(int(p.name) for p in found if p == checkpoint_path(checkpoints, int(p.name)))
 
 
 def save(checkpoints: Path, state: TrainState, recipe: Recipe) -> Path:
@@ -51,7 +51,7 @@ def save(checkpoints: Path, state: TrainState, recipe: Recipe) -> Path:
     Raises:
         StorageError: the disk is full or may not be written; older checkpoints are untouched.
     """
-    final = folder_of(checkpoints, state.step)
+    final = checkpoint_path(checkpoints, state.step)
     aside = checkpoints / f"{_ASIDE}-{final.name}-{os.getpid()}"
     with storage_errors(f"checkpoint {final}"):
         try:
@@ -59,15 +59,15 @@ def save(checkpoints: Path, state: TrainState, recipe: Recipe) -> Path:
             files = {}
             for name, tensors in _tensors(state).items():
                 content = safetensors.torch.save(tensors)
-                write_through(aside / name, content, durable=True)
+                write_and_sync(aside / name, content, durable=True)
                 files[name] = _digest(content)
-            text = json.dumps(_sealed(state, recipe, files), indent=2)
-            write_through(aside / "state.json", text.encode(), durable=True)
-            sync_folder(aside)
+            text = json.dumps(_checksummed(state, recipe, files), indent=2)
+            write_and_sync(aside / "state.json", text.encode(), durable=True)
+            fsync_folder(aside)
             if final.exists() or final.is_symlink():  # only a damaged one is ever saved again
                 _discard(final)
             aside.rename(final)
-            sync_folder(checkpoints)
+            fsync_folder(checkpoints)
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
             raise
@@ -82,15 +82,15 @@ def load(
     Args:
         folder: the checkpoint.
         image_shape: (C, H, W).
-        device: where the state is to live.
-        recipe: another recipe to go on with, of the same networks; an average that it newly asks for
-            begins at the generator's weights.
+        device: of the state.
+        recipe: another recipe to continue with, of the same networks; a newly asked-for EMA starts at the
+            generator's parameters.
 
     Raises:
         RunError: damaged, edited, or of a newer format; the line says which file and how.
     """
     values = read_state(folder)
-    trained = read_recipe(values["recipe"])
+    trained = parse_recipe(values["recipe"])
     state = new_state(recipe or trained, image_shape, 0, device)
     averaged = "generator_ema.safetensors"
     names = [name for name in _tensors(state) if name != averaged or trained.ema is not None]
@@ -104,7 +104,7 @@ def load(
         optimizer = getattr(state, f"{player}_optimizer")
         try:
             moments = tensors[f"{player}_optimizer.safetensors"]
-            optimizer.load_moments(moments, values["optimizer_steps"][player])
+            optimizer.load_state_tensors(moments, values["optimizer_steps"][player])
         except (KeyError, RuntimeError) as error:
             raise _damaged(folder, f"{player}_optimizer.safetensors: {error}") from None
     if state.adaptive is not None and values.get("adaptive"):
@@ -123,7 +123,7 @@ def load_network(folder: Path, name: str, network: nn.Module) -> None:
     _restore(network, _read_tensors(folder, file, read_state(folder)["files"]), folder)
 
 
-def load_file(file: Path, network: nn.Module) -> None:
+def load_weights(file: Path, network: nn.Module) -> None:
     """Fill a network from one safetensors file, as `observers.saves.Generators` writes them.
 
     Raises:
@@ -138,8 +138,8 @@ def load_file(file: Path, network: nn.Module) -> None:
     _restore(network, tensors, file)
 
 
-def check(folder: Path) -> None:
-    """Hold every file of a checkpoint against its hash.
+def verify(folder: Path) -> None:
+    """Check every file of a checkpoint against its hash.
 
     Raises:
         RunError: one is damaged or missing; the line says which and how.
@@ -148,17 +148,17 @@ def check(folder: Path) -> None:
         _checked(folder, name, digest)
 
 
-def newest_good(checkpoints: Path) -> tuple[Path, list[str]]:
+def latest_valid(checkpoints: Path) -> tuple[Path, list[str]]:
     """The newest checkpoint whose every file is whole, and one line for each newer one that is not.
 
     Raises:
         RunError: there is none.
     """
     notes: list[str] = []
-    for step in reversed(steps_saved(checkpoints)):
-        folder = folder_of(checkpoints, step)
+    for step in reversed(saved_steps(checkpoints)):
+        folder = checkpoint_path(checkpoints, step)
         try:
-            check(folder)
+            verify(folder)
         except NewerFormatError:
             raise
         except RunError as error:
@@ -175,9 +175,9 @@ def prune(checkpoints: Path, newest: int, keep_every: int | None, kept: Collecti
 
     The step just saved must be in `kept`: after a fallback, damaged ones of later steps may lie beside it.
     """
-    for step in steps_saved(checkpoints)[:-newest]:
+    for step in saved_steps(checkpoints)[:-newest]:
         if step not in kept and (keep_every is None or step % keep_every):
-            folder = folder_of(checkpoints, step)
+            folder = checkpoint_path(checkpoints, step)
             with storage_errors(f"checkpoint {folder}"):
                 _discard(folder)
 
@@ -196,7 +196,7 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def sweep(checkpoints: Path) -> None:
+def remove_partial(checkpoints: Path) -> None:
     """Remove what killed processes left behind."""
     if checkpoints.is_dir():
         for leftover in checkpoints.glob(f"{_ASIDE}-*"):
@@ -205,7 +205,7 @@ def sweep(checkpoints: Path) -> None:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """The checkpoint's `state.json`, its seal and format checked.
+    """The checkpoint's `state.json`, its checksum and format checked.
 
     Raises:
         RunError: missing, damaged, edited, or of a newer format.
@@ -220,7 +220,7 @@ def read_state(folder: Path) -> dict[str, Any]:
             f"checkpoint {folder} has format {version}, this ganvas reads up to {FORMAT}: "
             f"update ganvas (pip install -U ganvas)"
         )
-    if values.pop("seal", None) != _seal(values):
+    if values.pop("checksum", None) != _checksum(values):
         raise _damaged(folder, "state.json was edited or is incomplete")
     return dict(values)
 
@@ -230,8 +230,8 @@ def _tensors(state: TrainState) -> dict[str, dict[str, Tensor]]:
     content: dict[str, Mapping[str, Tensor]] = {
         "generator.safetensors": state.generator.state_dict(),
         "discriminator.safetensors": state.discriminator.state_dict(),
-        "generator_optimizer.safetensors": state.generator_optimizer.moments(),
-        "discriminator_optimizer.safetensors": state.discriminator_optimizer.moments(),
+        "generator_optimizer.safetensors": state.generator_optimizer.state_tensors(),
+        "discriminator_optimizer.safetensors": state.discriminator_optimizer.state_tensors(),
     }
     if state.ema is not None:
         content["generator_ema.safetensors"] = state.ema.module.state_dict()
@@ -241,7 +241,7 @@ def _tensors(state: TrainState) -> dict[str, dict[str, Tensor]]:
     }
 
 
-def _sealed(state: TrainState, recipe: Recipe, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _checksummed(state: TrainState, recipe: Recipe, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
     values = {
         "format": FORMAT,
         "step": state.step,
@@ -255,10 +255,10 @@ def _sealed(state: TrainState, recipe: Recipe, files: dict[str, dict[str, Any]])
         "recipe": recipe.model_dump(mode="json"),
         "files": files,
     }
-    return values | {"seal": _seal(values)}
+    return values | {"checksum": _checksum(values)}
 
 
-def _seal(values: dict[str, Any]) -> str:
+def _checksum(values: dict[str, Any]) -> str:
     """SHA-256 of the values: against damage and slips of the editor, not against forgery."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 

@@ -1,66 +1,91 @@
-"""Optimisers in Keras's sense, on PyTorch's fused kernels."""
+"""The optimizer of one network: steps with given gradients, follows its schedule, is saved by name."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ganvas import recipe
+from ganvas.recipes.optimizers import Optimizer
+from ganvas.utils.keras_adam import KerasAdam
 
 
-class KerasAdam(torch.optim.Adam):
-    """Adam whose epsilon is added to the square root of the uncorrected second moment, as in Keras.
+class NetworkOptimizer:
+    """The optimizer of one network.
 
-    With c = 1 - beta2^t, PyTorch divides by sqrt(v / c) + eps and Keras by (sqrt(v) + eps) / sqrt(c), which
-    is PyTorch's with eps / sqrt(c). At the first step that is 32 times larger, and with Keras's 1e-7
-    it is felt by every gradient below 1e-5. Source: Kingma and Ba 2015, arXiv 1412.6980, the line
-    before section 2.1; Keras 3's Adam.
+    Args:
+        network: whose parameters it updates.
+        config: the recipe's optimizer.
+
+    Attributes:
+        parameters: of the network, in its order.
+        steps: taken so far.
     """
 
-    def __init__(self, network: nn.Module, spec: recipe.Adam) -> None:
-        betas = (spec.beta1, spec.beta2)
-        super().__init__(network.parameters(), spec.learning_rate, betas, eps=spec.epsilon, fused=True)
+    def __init__(self, network: nn.Module, config: Optimizer) -> None:
         self._named = dict(network.named_parameters())
-        self._beta2, self._epsilon = spec.beta2, spec.epsilon
-        self._learning_rate = spec.learning_rate
+        self.parameters = list(self._named.values())
+        self._optimizer = config.build(self.parameters)
+        self._learning_rate, self._schedule = config.learning_rate, config.schedule
         self.steps = 0
 
-    def scale_rate(self, factor: float) -> None:
-        """Learn at `factor` times the recipe's rate from here on."""
-        for group in self.param_groups:
-            group["lr"] = factor * self._learning_rate
+    def set_progress(self, fraction: float) -> None:
+        """Follow the learning-rate schedule, if there is one, to this fraction of the run."""
+        if self._schedule is not None:
+            factor = self._schedule.at(fraction)
+            for group in self._optimizer.param_groups:
+                group["lr"] = factor * self._learning_rate
 
-    def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """Take one step with the gradients that the parameters hold."""
+    def minimize(self, loss: Tensor) -> None:
+        """Take one step down `loss`; no other network's gradients are computed."""
+        self.step(gradients(loss, self.parameters))
+
+    def step(self, grads: Sequence[Tensor]) -> None:
+        """Take one step with these gradients, one for each of `parameters`."""
+        for parameter, grad in zip(self.parameters, grads, strict=True):
+            # The fused kernels walk through memory: a gradient in another order would meet other weights.
+            same_order = grad.stride() == parameter.stride()
+            parameter.grad = grad if same_order else torch.empty_like(parameter).copy_(grad)
         self.steps += 1
-        for weight in self._named.values():
-            # The fused kernel walks through memory: a gradient in another order would meet the wrong weights.
-            if weight.grad is not None and weight.grad.stride() != weight.stride():
-                weight.grad = torch.empty_like(weight).copy_(weight.grad)
-        for group in self.param_groups:
-            group["eps"] = self._epsilon / math.sqrt(1 - self._beta2**self.steps)
-        return super().step(closure)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
 
-    def moments(self) -> dict[str, Tensor]:
-        """Both moments of every weight, by name: `<weight>.exp_avg`, `<weight>.exp_avg_sq`."""
+    def state_tensors(self) -> dict[str, Tensor]:
+        """What the optimizer remembers of each parameter, as `<parameter>.exp_avg`."""
         return {
-            f"{name}.{moment}": self.state[weight][moment]
-            for name, weight in self._named.items()
-            for moment in ("exp_avg", "exp_avg_sq")
-            if weight in self.state
+            f"{name}.{key}": value
+            for name, parameter in self._named.items()
+            for key, value in self._optimizer.state.get(parameter, {}).items()
+            if key != "step" and isinstance(value, Tensor)
         }
 
-    def load_moments(self, moments: Mapping[str, Tensor], steps: int) -> None:
-        """Take over what `moments` gave after `steps` steps."""
+    def load_state_tensors(self, tensors: Mapping[str, Tensor], steps: int) -> None:
+        """Restore what `state_tensors` gave after `steps` steps.
+
+        Raises:
+            KeyError: a parameter's are missing.
+            RuntimeError: of another shape.
+        """
         self.steps = steps
-        self.state.clear()
-        for name, weight in self._named.items() if steps else ():
-            self.state[weight] = {
-                "step": torch.tensor(float(steps), device=weight.device),
-                "exp_avg": torch.empty_like(weight).copy_(moments[f"{name}.exp_avg"]),
-                "exp_avg_sq": torch.empty_like(weight).copy_(moments[f"{name}.exp_avg_sq"]),
-            }
+        if isinstance(self._optimizer, KerasAdam):
+            self._optimizer.steps = steps
+        self._optimizer.state.clear()
+        keys = sorted({name.rpartition(".")[2] for name in tensors})
+        if steps and not keys and isinstance(self._optimizer, torch.optim.Adam | torch.optim.RMSprop):
+            raise KeyError("the moments are missing")
+        for name, parameter in self._named.items() if steps else ():
+            state: dict[str, Any] = {"step": torch.tensor(float(steps), device=parameter.device)}
+            for key in keys:
+                state[key] = torch.empty_like(parameter).copy_(tensors[f"{name}.{key}"])
+            self._optimizer.state[parameter] = state
+
+
+def gradients(
+    loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool = False
+) -> tuple[Tensor, ...]:
+    """The gradients of `loss`; zeros for parameters that it does not depend on."""
+    return torch.autograd.grad(
+        loss, parameters, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
+    )

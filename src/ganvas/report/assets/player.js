@@ -8,7 +8,7 @@
     const image = player.querySelector("img"), label = player.querySelector("output");
     const button = player.querySelector("button");
     const { labels, frames } = JSON.parse(player.querySelector("script").textContent);
-    frames.push(image.src); // the last one is the picture shown at first
+    frames.push(image.src); // the last one is the image shown at first
     const last = frames.length - 1;
     let timer = null;
 

@@ -1,0 +1,230 @@
+"""What a person sees while a run trains: a bar in a terminal or notebook, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskProgressColumn
+from rich.text import Text
+
+from ganvas.callbacks.metric_buffer import LogRecord
+
+
+class Display(Protocol):
+    """Shows steps, log records and single lines."""
+
+    def __call__(self, record: LogRecord) -> None:
+        """Show a log record."""
+
+    def step(self, step: int) -> None:
+        """Show that training has reached `step`."""
+
+    def say(self, line: str) -> None:
+        """Show a line that stays."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def make_display(total: int, done: int, *, quiet: bool) -> Display:
+    """A bar in a terminal, one updating line in a notebook, plain lines elsewhere, nothing if `quiet`."""
+    if quiet:
+        return NoDisplay()
+    if in_notebook():
+        return NotebookLine(total, done)
+    if sys.stderr.isatty():
+        return ProgressBar(total, done)
+    return ProgressLines(total, done)
+
+
+def in_notebook() -> bool:
+    """Whether this process is an IPython kernel; IPython is not imported to find out."""
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None and hasattr(module, "get_ipython") else None
+    return getattr(shell, "kernel", None) is not None
+
+
+def format_record(record: LogRecord) -> str:
+    """Losses, D(x), D(G(z)) and D's accuracies in one short line."""
+    v = record.values
+    return (
+        f"D loss {v['discriminator_loss']:.3f}  G loss {v['generator_loss']:.3f}  "
+        f"D(x) {v['real_probability']:.2f}  D(G(z)) {v['fake_probability']:.2f}  "
+        f"D accuracy real {v['real_accuracy']:.0%}, fake {v['fake_accuracy']:.0%}"
+    )
+
+
+def format_speed(record: LogRecord) -> str:
+    """The epoch and the speed in one short line."""
+    speed = f"{record.images_per_second:,.0f} images/s  {record.seconds_per_epoch:.1f} s/epoch"
+    return f"epoch {record.epoch}  {speed}"
+
+
+def format_times(elapsed: float, left: float | None) -> str:
+    """Elapsed and remaining seconds as "0:42 elapsed, 1:10 left"."""
+    return f"{_format_seconds(elapsed)} elapsed, {'-:--' if left is None else _format_seconds(left)} left"
+
+
+def seconds_left(elapsed: float, first: int, step: int, total: int) -> float | None:
+    """Seconds left at the mean speed of steps `first` to `step`, done in `elapsed` s; None before a step."""
+    return elapsed / (step - first) * (total - step) if step > first else None
+
+
+def _format_seconds(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class NoDisplay:
+    """Shows nothing."""
+
+    def __call__(self, record: LogRecord) -> None:
+        """Show nothing."""
+
+    def step(self, step: int) -> None:
+        """Show nothing."""
+
+    def say(self, line: str) -> None:
+        """Show nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class ProgressLines(NoDisplay):
+    """One plain line at most every `seconds`, so that a log file stays readable."""
+
+    def __init__(self, total: int, done: int = 0, seconds: float = 5.0) -> None:
+        self._total, self._first, self._interval = total, done, seconds
+        self._start = time.perf_counter()
+        self._next = 0.0
+
+    def __call__(self, record: LogRecord) -> None:
+        """Print the record if the last line is old enough, or training ends."""
+        now = time.perf_counter()
+        if now < self._next and record.step < self._total:
+            return
+        self._next = now + self._interval
+        elapsed = now - self._start
+        times = format_times(elapsed, seconds_left(elapsed, self._first, record.step, self._total))
+        self.say(
+            f"step {record.step}/{self._total}  {times}  {format_speed(record)}  {format_record(record)}"
+        )
+
+    def say(self, line: str) -> None:
+        """Print a line on stderr."""
+        print(line, file=sys.stderr, flush=True)
+
+
+class NotebookLine(NoDisplay):
+    """One line under the cell that updates once a second; other lines go to stdout."""
+
+    def __init__(self, total: int, done: int) -> None:
+        self._total, self._first = total, done
+        self._start, self._next = time.perf_counter(), 0.0
+        self._text = ""
+        self._handle: Any = None
+
+    def __call__(self, record: LogRecord) -> None:
+        """Show the record's losses from now on."""
+        self._text = f"{format_speed(record)}  {format_record(record)}"
+        self._show(record.step)
+
+    def step(self, step: int) -> None:
+        """Update the line if it is older than a second."""
+        if time.perf_counter() >= self._next:
+            self._show(step)
+
+    def say(self, line: str) -> None:
+        """Print a line on stdout."""
+        print(line, flush=True)
+
+    def _show(self, step: int) -> None:
+        now = time.perf_counter()
+        self._next = now + 1.0
+        elapsed = now - self._start
+        times = format_times(elapsed, seconds_left(elapsed, self._first, step, self._total))
+        bundle = {"text/plain": f"step {step}/{self._total}  {times}  {self._text}"}
+        if self._handle is None:
+            display: Any = importlib.import_module("IPython.display").display
+            self._handle = display(bundle, raw=True, display_id=True)
+        else:
+            self._handle.update(bundle, raw=True)
+
+
+class _TimesColumn(ProgressColumn):
+    """Elapsed and remaining time, at the mean speed since this process started to train.
+
+    rich's own estimate forgets steps older than 30 s, so with slow steps the remaining time vanishes.
+    """
+
+    max_refresh = None
+
+    def __init__(self, first: int) -> None:
+        super().__init__()
+        self._first = first
+        self._step, self._at_step = first, 0.0
+
+    def render(self, task: Task) -> Text:
+        """The text; between two steps the remaining time counts down."""
+        elapsed, step = task.elapsed or 0.0, int(task.completed)
+        if step != self._step:
+            self._step, self._at_step = step, elapsed
+        left = seconds_left(self._at_step, self._first, step, int(task.total or 0))
+        if left is not None:
+            left = max(left - (elapsed - self._at_step), 0.0)
+        return Text(format_times(elapsed, left), no_wrap=True)
+
+
+class ProgressBar(NoDisplay):
+    """A progress bar with the elapsed and the remaining time, and the latest log record below it."""
+
+    def __init__(self, total: int, done: int, console: Console | None = None) -> None:
+        self._progress = Progress(
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TaskProgressColumn(),
+            _TimesColumn(done),
+            expand=True,
+        )
+        self._task = self._progress.add_task("training", total=total, completed=done)
+        self._text = Text("")
+        self._live = Live(
+            Group(self._progress, self._text), console=console or Console(stderr=True), refresh_per_second=4
+        )
+
+    def __call__(self, record: LogRecord) -> None:
+        """Move the bar and show the record."""
+        self.step(record.step)
+        self._text.plain = f"{format_speed(record)}\n{format_record(record)}"
+
+    def step(self, step: int) -> None:
+        """Move the bar; it is drawn at the next refresh."""
+        self._progress.update(self._task, completed=step)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._live.console.print(line, markup=False, highlight=False)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()

@@ -1,0 +1,298 @@
+"""A folder or a .zip of images as one set; sub-folders are classes.
+
+- Hidden files, __MACOSX and Thumbs.db are skipped. Other files that are neither images nor have the
+  suffix of one are skipped too, and the set's note says so.
+- Hidden files, __MACOSX and Thumbs.db are skipped. Other files that are not images and do not have the
+  suffix of one are skipped too, and the set's note says so.
+"""
+
+import io
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import numpy as np
+
+from ganvas.data.files import file_stamp, open_file, read_errors
+from ganvas.data.image_files import ImageInfo, decode, look, looks_like_image
+from ganvas.data.image_set import rows_per_chunk, validate_image_shape
+from ganvas.data.image_stream import ImageArray, ImageStream, Labels, read_exactly
+from ganvas.data.resize import Resize
+from ganvas.data.safe_zip import members, open_zip
+from ganvas.errors import DataError
+
+# A file with such an ending is meant to be an image, so it must be one.
+_ENDINGS = {
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp",
+    ".gif", ".tif", ".tiff", ".avif", ".heic", ".jp2", ".ico", ".ppm", ".pgm",
+}  # fmt: skip
+_MOST_FILE_BYTES = 64 * 2**20
+
+# The path of an image in its folder or archive.
+Name = PurePosixPath
+Opener = Callable[[Name], AbstractContextManager[BinaryIO]]
+
+
+@dataclass(frozen=True)
+class _ImageFiles:
+    """Files by name, and how to open them; `opening` keeps the archive open."""
+
+    path: Path
+    names: list[Name]
+    opening: Callable[[], AbstractContextManager[Opener]]
+    stamp: str
+
+
+def read_folder(path: Path, resize: Resize | None = None) -> ImageStream:
+    """The images of a folder; see the head of this file and `_read`."""
+    files = {Name(file.relative_to(path).as_posix()): file for file in _walk(path) if _is_visible(file, path)}
+
+    @contextmanager
+    def opening() -> Iterator[Opener]:
+        yield lambda name: open_file(files[name])
+
+    stamps = "\n".join(f"{name} {file_stamp(files[name])}" for name in sorted(files))
+    return _read(_ImageFiles(path, sorted(files), opening, stamps), resize)
+
+
+def read_zip(path: Path, resize: Resize | None = None) -> ImageStream:
+    """The images of a .zip, read in memory one by one; nothing is extracted."""
+    with open_zip(path) as archive:
+        names = {Name(info.filename): info for info in members(archive)}
+    names = {name: info for name, info in names.items() if not _hidden(name)}
+
+    @contextmanager
+    def opening() -> Iterator[Opener]:
+        with open_zip(path) as archive:
+
+            @contextmanager
+            def member(name: Name) -> Iterator[BinaryIO]:
+                size = names[name].file_size
+                if size > _MOST_FILE_BYTES:
+                    raise DataError(
+                        f"{path}: {name}: expected an image of at most {_MOST_FILE_BYTES} bytes, "
+                        f"got {size}; replace or remove it"
+                    )
+                with read_errors(f"{path}: {name}"), archive.open(names[name]) as stream:
+                    # The last read compares the checksum. What lies beyond the size that the
+                    # archive tells is never unpacked.
+                    data = read_exactly(stream, size + 1)  # type: ignore[arg-type]
+                if len(data) != size:
+                    raise DataError(
+                        f"{path}: {name}: expected {size} bytes as the archive says, got "
+                        f"{len(data)}; it is damaged, pack it again"
+                    )
+                yield io.BytesIO(data)
+
+            yield member
+
+    return _read(_ImageFiles(path, sorted(names), opening, file_stamp(path)), resize)
+
+
+def load_images(
+    path: str | Path, *, shape: tuple[int, int, int], resize: str | None = None
+) -> tuple[list[str], ImageArray]:
+    """Load the image at `path`, or those of a folder, for a discriminator.
+
+    Args:
+        path: a PNG, JPEG, BMP or WebP file, or a folder of them.
+        shape: (C, H, W) of the result.
+        resize: "crop", "pad" or "resize" brings images of another size to it; with None they are an error.
+
+    Returns:
+        File names, and uint8 images [n, C, H, W].
+
+    Raises:
+        DataError: no such file, not an image, another size or number of channels.
+    """
+    path = Path(path).expanduser()
+    channels, height, width = shape
+    if resize is not None and height != width:
+        raise DataError(
+            f"resize: expected a square size to {resize} to, got {width}x{height}; "
+            "bring the images to that size first"
+        )
+    target = Resize(height, resize) if resize is not None else None
+    if path.is_dir():
+        stream = read_folder(path, target)
+        pixels = np.concatenate(list(stream.chunks()))
+        names = list(stream.names)
+    else:
+        with open_file(path) as file:
+            pixels = decode(file, str(path), target)[None]
+        names = [str(path)]
+    if pixels.shape[1] != channels:
+        kinds = {1: "gray", 3: "RGB"}
+        raise DataError(f"{path}: expected {kinds[channels]} images, got {kinds[pixels.shape[1]]}; convert")
+    if pixels.shape[2:] != (height, width):
+        raise DataError(
+            f"{path}: expected images of {width}x{height}, got "
+            f"{pixels.shape[3]}x{pixels.shape[2]}; choose how to resize them: crop, pad or resize"
+        )
+    return names, pixels
+
+
+def _read(source: _ImageFiles, resize: Resize | None) -> ImageStream:
+    """Look at every image's header, then promise the pixels.
+
+    Raises:
+        DataError: no images, one that is not, mixed modes or sizes (counted), or images both
+            beside and inside class folders.
+    """
+    looks, others = _look_at_all(source)
+    names = list(looks)
+    channels = _one_mode(source, looks)
+    height, width = _one_size(source, looks, resize)
+    shape = validate_image_shape((len(names), channels, height, width), str(source.path))
+    labels, class_names = _classes(source, names)
+    return ImageStream(
+        shape=shape,
+        chunks=partial(_chunks, source, names, shape, resize),
+        labels=labels,
+        class_names=class_names,
+        origin=f"{source.path.resolve()}\n{resize}",
+        stamp=source.stamp,
+        note=_note(source, looks, others),
+        names=tuple(str(name) for name in names),
+    )
+
+
+def _chunks(
+    source: _ImageFiles, names: list[Name], shape: tuple[int, int, int, int], resize: Resize | None
+) -> Iterator[ImageArray]:
+    rows = rows_per_chunk(shape)
+    with source.opening() as open_file:
+        for start in range(0, len(names), rows):
+            some = names[start : start + rows]
+            chunk = np.empty((len(some), *shape[1:]), np.uint8)
+            for index, name in enumerate(some):
+                where = f"{source.path}: {name}"
+                with open_file(name) as stream:
+                    pixels = decode(stream, where, resize)
+                if pixels.shape != shape[1:]:
+                    raise DataError(
+                        f"{where}: expected {list(shape[1:])} as its header said, got "
+                        f"{list(pixels.shape)}; it changed or is damaged, try again"
+                    )
+                chunk[index] = pixels
+            yield chunk
+
+
+def _look_at_all(source: _ImageFiles) -> tuple[dict[Name, ImageInfo], list[Name]]:
+    looks: dict[Name, ImageInfo] = {}
+    others: list[Name] = []
+    with source.opening() as open_file:
+        for name in source.names:
+            with open_file(name) as stream, read_errors(f"{source.path}: {name}"):
+                start = stream.read(12)
+                if looks_like_image(start) or name.suffix.lower() in _ENDINGS:
+                    stream.seek(0)
+                    looks[name] = look(stream, f"{source.path}: {name}")
+                else:
+                    others.append(name)
+    if not looks:
+        raise DataError(
+            f"{source.path}: expected PNG, JPEG, BMP or WebP images (or IDX files), got "
+            f"{_some(others) if others else 'nothing'}; check the path"
+        )
+    return looks, others
+
+
+def _one_mode(source: _ImageFiles, looks: dict[Name, ImageInfo]) -> int:
+    """1 or 3 channels, or an error that counts both and names the few."""
+    gray = [name for name, info in looks.items() if info.channels == 1]
+    color = [name for name, info in looks.items() if info.channels == 3]
+    if gray and color:
+        few = min(gray, color, key=len)
+        raise DataError(
+            f"{source.path}: expected all images gray or all RGB, got {len(gray)} gray and "
+            f"{len(color)} RGB (such as {few[0]}); convert or remove the {len(few)}"
+        )
+    return 1 if gray else 3
+
+
+def _one_size(source: _ImageFiles, looks: dict[Name, ImageInfo], resize: Resize | None) -> tuple[int, int]:
+    """(height, width) of the set, or an error that counts the sizes."""
+    if resize is not None and resize.how is not None:
+        return resize.size, resize.size
+    sizes = Counter((info.width, info.height) for info in looks.values())
+    if len(sizes) > 1:
+        counted = ", ".join(f"{n} of {w}x{h}" for (w, h), n in sizes.most_common(5))
+        more = f" and {len(sizes) - 5} sizes more" if len(sizes) > 5 else ""
+        raise DataError(
+            f"{source.path}: expected images of one size, got {counted}{more}; "
+            "give a size and how to resize them: crop, pad or resize"
+        )
+    width, height = next(iter(sizes))
+    if resize is not None and (height, width) != (resize.size, resize.size):
+        raise DataError(
+            f"{source.path}: expected images of {resize.size}x{resize.size}, got {width}x{height}; choose "
+            "how to resize them: crop, pad or resize"
+        )
+    return height, width
+
+
+def _classes(source: _ImageFiles, names: list[Name]) -> tuple[Labels | None, tuple[str, ...]]:
+    parts = [name.parts for name in names]
+    while all(len(p) > 1 for p in parts) and len({p[0] for p in parts}) == 1:
+        parts = [p[1:] for p in parts]
+    beside = [p for p in parts if len(p) == 1]
+    if len(beside) == len(parts):
+        return None, ()
+    if beside:
+        raise DataError(
+            f"{source.path}: expected all images in class folders or none, got {len(beside)} "
+            f"beside (such as {beside[0][0]}) and {len(parts) - len(beside)} inside; move them"
+        )
+    class_names = tuple(sorted({p[0] for p in parts}))
+    numbers = {name: number for number, name in enumerate(class_names)}
+    return np.array([numbers[p[0]] for p in parts], np.int64), class_names
+
+
+def _note(source: _ImageFiles, looks: dict[Name, ImageInfo], others: list[Name]) -> str:
+    alpha = sum(info.alpha for info in looks.values())
+    sentences = []
+    if others:
+        sentences.append(f"{source.path}: files that are not images were skipped: {_some(others)}.")
+    if alpha:
+        sentences.append(f"{source.path}: {alpha} images may be transparent: composited on black.")
+    return " ".join(sentences)
+
+
+def _some(names: list[Name]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(str(name) for name in names[:3]) + more
+
+
+def _hidden(name: Name) -> bool:
+    return (
+        any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
+        or name.name.lower() == "thumbs.db"
+    )
+
+
+def _is_visible(file: Path, folder: Path) -> bool:
+    return not _hidden(Name(file.relative_to(folder).as_posix())) and file.is_file()
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """All files below a folder. Links are followed, but never into a folder they lie in."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    with read_errors(folder):
+        for here, below, files in os.walk(folder, followlinks=True, onerror=stop):
+            real = Path(here).resolve()
+            ancestors = {real, *real.parents}
+            below[:] = [
+                name
+                for name in below
+                if not name.startswith(".") and (Path(here) / name).resolve() not in ancestors
+            ]
+            yield from (Path(here) / name for name in files)

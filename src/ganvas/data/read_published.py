@@ -1,0 +1,100 @@
+"""Reading a published set from one folder, and checking it against what was published.
+
+The name of a published set means the published data, in whatever folder: the number of images and, where
+known, the SHA-256 of the payload must match. Other files in the same format are user data, used by path.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from ganvas.data import cifar, idx, npz
+from ganvas.data.image_stream import (
+    ImageStream,
+    concat_streams,
+    transpose_stream,
+    verify_labels,
+    verify_stream,
+)
+from ganvas.data.published_sets import IdxSplit, PublishedSet
+from ganvas.errors import DataError
+
+
+class NotFoundHere(Exception):  # noqa: N818 - caught by the search
+    """A folder does not hold the set."""
+
+
+def read_published(known: PublishedSet, folder: Path, split: str) -> ImageStream:
+    """One split ("train", "test" or "all") of a published set, from `folder`.
+
+    Raises:
+        NotFoundHere: the files are not there.
+        DataError: they are there, but damaged or not the published ones (in part detected only when the
+            stream is read).
+    """
+    if split == "all":
+        train, test = (read_published(known, folder, half) for half in ("train", "test"))
+        return concat_streams(train, test, str(folder))
+    if known.cifar:
+        return _read_cifar(folder, split)
+    stream = _read_idx(known, known.idx[split], folder, split)
+    return transpose_stream(stream) if known.transposed else stream
+
+
+def idx_file(folder: Path, name: str) -> Path | None:
+    """An IDX file by its name: plain or .gz, and as some unpackers call it (-idx3 to .idx3)."""
+    for stem in (name, name.replace("-idx", ".idx")):
+        for path in (folder / stem, folder / f"{stem}.gz"):
+            if path.is_file():
+                return path
+    return None
+
+
+def _read_idx(known: PublishedSet, files: IdxSplit, folder: Path, split: str) -> ImageStream:
+    images, labels = idx_file(folder, files.images), idx_file(folder, files.labels)
+    if images is not None and labels is not None:
+        where = str(images)
+        stream = idx.read_images(images)
+        classes = idx.read_labels(labels, stream.shape[0])
+    elif known.npz and (folder / known.npz).is_file():
+        where = str(folder / known.npz)
+        if split not in npz.splits(folder / known.npz):
+            raise DataError(f"{where}: expected Keras's x_{split}, got none; fetch it again")
+        stream = npz.read_npz(folder / known.npz, split)
+        if stream.labels is None:
+            raise DataError(f"{where}: expected Keras's y_{split}, got none; fetch it again")
+        classes = stream.labels
+    elif images is not None or labels is not None:
+        there, missing = (images, files.labels) if images else (labels, files.images)
+        raise NotFoundHere(f"{there} without {missing}")
+    else:
+        raise NotFoundHere(f"no {files.images}")
+    if stream.shape[:2] != (files.count, 1):
+        raise DataError(
+            f"{where}: expected {files.count} gray images, got {stream.shape[0]}; "
+            "fetch it again, or pass its path to use it as a set of your own"
+        )
+    if files.images_sha256:
+        stream = verify_stream(stream, files.images_sha256, where)
+        verify_labels(classes, files.labels_sha256, str(labels or where))
+    low, high = known.first_label, known.first_label + len(known.class_names) - 1
+    if classes.min() < low or classes.max() > high:
+        raise DataError(
+            f"{labels or where}: expected labels of {low} to {high}, got {classes.min()} to "
+            f"{classes.max()}; fetch it again"
+        )
+    return replace(stream, labels=classes - low, class_names=known.class_names)
+
+
+def _read_cifar(folder: Path, split: str) -> ImageStream:
+    if (folder / cifar.ARCHIVE).is_file():
+        stream = cifar.read_archive(folder / cifar.ARCHIVE, split)
+    elif (folder / cifar.FOLDER).is_dir():
+        stream = cifar.read_folder(folder / cifar.FOLDER, split)
+    elif (folder / cifar.BATCHES[split][0]).is_file():
+        stream = cifar.read_folder(folder, split)
+    else:
+        raise NotFoundHere(f"no {cifar.ARCHIVE} and no {cifar.FOLDER}")
+    expected = 10_000 * len(cifar.BATCHES[split])
+    if stream.shape[0] != expected:
+        raise DataError(f"{folder}: expected {expected} images, got {stream.shape[0]}; fetch again")
+    return stream

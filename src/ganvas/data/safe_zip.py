@@ -1,0 +1,67 @@
+"""Zip archives (.zip of images, .npz) read without trusting them. Nothing is ever extracted.
+
+Refused: entries that climb out of the archive or are links, encryption, rare compressions, names
+that occur twice, and archives that unpack to far more than a set of small images ever would.
+"""
+
+import re
+import stat
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ganvas.data.files import read_errors
+from ganvas.errors import DataError
+
+# Above the first, an archive may unpack to at most so many times its own size.
+_FREE_BYTES = 2**30
+_MOST_TIMES = 100
+_DRIVE = re.compile(r"^[A-Za-z]:")
+
+
+@contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """An archive opened for reading, all its entries checked.
+
+    Raises:
+        DataError: not a zip, damaged, encrypted, or unsafe in one of the ways above.
+    """
+    with read_errors(path), zipfile.ZipFile(path) as archive:
+        _check(path, archive)
+        yield archive
+
+
+def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The files in an archive, folders left out."""
+    return [info for info in archive.infolist() if not info.is_dir()]
+
+
+def _check(path: Path, archive: zipfile.ZipFile) -> None:
+    entries = archive.infolist()
+    for info in entries:
+        # orig_filename keeps what comes after a NUL byte and Windows's backslashes.
+        name = info.orig_filename.replace("\\", "/")
+        if name.startswith("/") or _DRIVE.match(name) or ".." in name.split("/") or "\0" in name:
+            raise DataError(
+                f"{path}: expected names that stay inside the archive, got {name!r}; "
+                "do not use this file, or pack it again"
+            )
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise DataError(f"{path}: expected files, got the link {name!r}; pack it again")
+        if info.flag_bits & 0x1:
+            raise DataError(f"{path}: expected no password, got encrypted {name!r}; pack it again")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataError(
+                f"{path}: expected stored or deflated files, got compression "
+                f"{info.compress_type} for {name!r}; pack it again as a plain zip"
+            )
+    if len({info.filename for info in entries}) < len(entries):
+        raise DataError(f"{path}: expected every name once, got one twice; pack it again")
+    unpacked = sum(info.file_size for info in entries)
+    packed = path.stat().st_size
+    if unpacked > _FREE_BYTES and unpacked > _MOST_TIMES * packed:
+        raise DataError(
+            f"{path}: expected at most {_MOST_TIMES} times its {packed} bytes when unpacked, got "
+            f"{unpacked}; it looks like a zip bomb, do not use it"
+        )

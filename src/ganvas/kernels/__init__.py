@@ -1,0 +1,1 @@
+"""Convolutions and matrix multiplications that are fast on a processor, chosen by shape."""

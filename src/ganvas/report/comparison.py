@@ -1,0 +1,237 @@
+"""`compare`: runs side by side, as plain values; runs that differ in their seed alone also as a mean."""
+
+from __future__ import annotations
+
+import shlex
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganvas.errors import UserError
+from ganvas.evaluation.metric_info import COMPARED
+from ganvas.report.axes import Points, interpolate_at
+from ganvas.report.comparison_page import comparison_page
+from ganvas.report.comparison_table import csv_text, table_lines
+from ganvas.report.numbers import number
+from ganvas.report.records import Evaluation, Records, read_evaluation, read_records
+from ganvas.utils.io import write_bytes
+
+if TYPE_CHECKING:
+    from ganvas.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run in a comparison.
+
+    Attributes:
+        path: the run directory.
+        recipe: the recipe's name.
+        data: the data set's name.
+        seed: the run's seed.
+        steps: steps trained.
+        seconds: time spent training.
+        images_seen: images trained on.
+        scores: the numbers of `evaluation.json`; None where there is none.
+        protocol: how they were taken, for people.
+        score_protocol: how the scores of `by_seconds` and `by_images` were taken.
+        by_seconds: FID, as scored while training, over the time spent.
+        by_images: the same over the images trained on.
+        grid: the last sample grid.
+    """
+
+    path: Path
+    recipe: str
+    data: str
+    seed: int
+    steps: int
+    seconds: float | None
+    images_seen: float | None
+    scores: Mapping[str, float] | None
+    protocol: str
+    score_protocol: str
+    by_seconds: Points
+    by_images: Points
+    grid: Path | None
+
+    @property
+    def command(self) -> str:
+        """What scores the run."""
+        return f"ganvas evaluate {shlex.quote(str(self.path))}"
+
+
+@dataclass(frozen=True)
+class SeedMean:
+    """Mean and standard deviation of a value over seeds, and of how many."""
+
+    mean: float
+    deviation: float | None
+    count: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> SeedMean:
+        """Of at least one value; one alone has no deviation."""
+        deviation = statistics.stdev(values) if len(values) > 1 else None
+        return cls(statistics.fmean(values), deviation, len(values))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed alone; one run that has no such company is a group too."""
+
+    rows: tuple[Row, ...]
+    means: Mapping[str, SeedMean] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side, in the order they were given, groups by their first run."""
+
+    groups: tuple[Group, ...]
+
+    @property
+    def rows(self) -> list[Row]:
+        """All runs."""
+        return [row for group in self.groups for row in group.rows]
+
+    @property
+    def unscored(self) -> list[Row]:
+        """Runs without an evaluation."""
+        return [row for row in self.rows if row.scores is None]
+
+    @property
+    def protocol(self) -> str:
+        """How all scores were taken."""
+        return next((row.protocol for row in self.rows if row.scores is not None), "")
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values: every run's, and each group's means and deviations over its seeds."""
+        groups = []
+        for group in self.groups:
+            runs = [
+                {
+                    "path": str(row.path), "recipe": row.recipe, "data": row.data, "seed": row.seed,
+                    "steps": row.steps, "seconds": row.seconds, "images_seen": row.images_seen,
+                    "scores": None if row.scores is None else dict(row.scores),
+                }
+                for row in group.rows
+            ]  # fmt: skip
+            means = {
+                key: {"mean": s.mean, "deviation": s.deviation, "runs": s.count}
+                for key, s in group.means.items()
+            }
+            groups.append({"runs": runs, "means": means})
+        return {"protocol": self.protocol, "groups": groups}
+
+    def lines(self) -> list[str]:
+        """A table for a terminal."""
+        return table_lines(self)
+
+    def save(self, out: str | Path) -> Path:
+        """Write the comparison as a page (`.html`) or a table (`.csv`), and return the path.
+
+        Raises:
+            UserError: another kind of file.
+            StorageError: the disk is full or not writable.
+        """
+        path = Path(out).expanduser()
+        suffix = path.suffix.lower()
+        if suffix in (".html", ".htm"):
+            return comparison_page(self, path)
+        if suffix != ".csv":
+            raise UserError(f"{path}: expected a file that ends in .html or .csv")
+        write_bytes(path, csv_text(self).encode("utf-8", "surrogateescape"))
+        return path
+
+
+def compare(runs: Sequence[Run]) -> Comparison:
+    """Lay opened runs side by side.
+
+    Raises:
+        UserError: no runs, one named twice, or scores that were taken in different ways.
+    """
+    if not runs:
+        raise UserError("no runs to compare: expected one run directory or more")
+    places = [run.path.resolve() for run in runs]
+    twice = next((run.path for run in runs if places.count(run.path.resolve()) > 1), None)
+    if twice is not None:
+        raise UserError(f"{twice} is named twice: expected different run directories")
+    evaluations = [read_evaluation(run)[0] for run in runs]
+    _check_protocols(runs, evaluations)
+    buckets: dict[object, list[Row]] = {}
+    for run, found in zip(runs, evaluations, strict=True):
+        r = run.record
+        fork = None if r.fork is None else (r.fork.parent, r.fork.step, str(r.fork.overrides))
+        alike = (r.recipe.training_settings(), r.data.fingerprint, r.steps, run.step, r.precision, fork)
+        row = _row(run, found, read_records(run))
+        # The same seed again is the same run again: it tells nothing about the spread.
+        again = any(row.seed == other.seed for other in buckets.get(alike, ()))
+        buckets.setdefault((alike, run.path) if again else alike, []).append(row)
+    return Comparison(tuple(_group(rows) for rows in buckets.values()))
+
+
+def _group(rows: list[Row]) -> Group:
+    columns: dict[str, list[float | None]] = {
+        key: [None if row.scores is None else row.scores.get(key) for row in rows]
+        for key in (*COMPARED, "fid_baseline", "modes_total")
+    }
+    columns["seconds"] = [row.seconds for row in rows]
+    columns["images_seen"] = [row.images_seen for row in rows]
+    known = {key: [v for v in values if v is not None] for key, values in columns.items()}
+    return Group(tuple(rows), {key: SeedMean.of(values) for key, values in known.items() if values})
+
+
+def _row(run: Run, found: Evaluation | None, records: Records) -> Row:
+    r = run.record
+    seconds, images = _clock(records, "seconds"), _clock(records, "images_seen")
+    protocol = records.scores[-1].protocol if records.scores else ""
+    fids = [(s.step, s.values["fid"]) for s in records.scores if s.protocol == protocol and "fid" in s.values]
+    grids = run.directory.sample_files()
+    return Row(
+        path=run.path,
+        recipe=r.recipe.name,
+        data=r.data.name,
+        seed=r.seed,
+        steps=run.step,
+        seconds=records.seconds,
+        images_seen=records.images_seen,
+        scores=None if found is None else found.values,
+        protocol="" if found is None else found.protocol_text,
+        score_protocol=protocol,
+        by_seconds=_placed(fids, seconds),
+        by_images=_placed(fids, images),
+        grid=grids[-1] if grids else None,
+    )
+
+
+def _clock(records: Records, key: str) -> Points:
+    """What `key` stood at after which step; at step 0 nothing has been spent."""
+    steps, values = [0.0], [0.0]
+    for line in records.readings:
+        value = number(line.get(key))
+        if value is not None and line["step"] > steps[-1] and value >= values[-1]:
+            steps.append(line["step"])
+            values.append(value)
+    return Points(steps, values)
+
+
+def _placed(fids: Sequence[tuple[int, float]], clock: Points) -> Points:
+    """FID by what the clock showed when it was taken; scores beyond the clock are left out."""
+    found = [(interpolate_at(clock, step), fid) for step, fid in fids]
+    kept = [(at, fid) for at, fid in found if at is not None]
+    return Points([at for at, _ in kept], [fid for _, fid in kept])
+
+
+def _check_protocols(runs: Sequence[Run], evaluations: Sequence[Evaluation | None]) -> None:
+    scored = [(run, found) for run, found in zip(runs, evaluations, strict=True) if found is not None]
+    for run, found in scored[1:]:
+        first, known = scored[0]
+        if found.protocol != known.protocol:
+            # Of two protocols with the same words, the difference is in what the words leave out.
+            a, b = (e.protocol_text or "an unnamed protocol" for e in (known, found))
+            raise UserError(
+                f"scores of different protocols cannot be compared: {first.path} has {a}; {run.path} has "
+                f"{b}; make them equal with 'ganvas evaluate RUN --count 10000' for each"
+            )

@@ -1,0 +1,179 @@
+"""`report`: the page of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganvas.report import heading, run_charts
+from ganvas.report.frames import Frame, choose_frames
+from ganvas.report.numbers import format_number
+from ganvas.report.records import Evaluation, read_evaluation, read_records
+from ganvas.report.score_table import score_table
+from ganvas.report.templating import data_uri, render_page
+from ganvas.utils.images import ImageArray, encode_png, to_pil
+from ganvas.utils.io import write_bytes
+
+if TYPE_CHECKING:
+    from ganvas.runs.run import Run
+
+TrainingNeighbors = tuple[ImageArray, Sequence[ImageArray], Sequence[float]]
+"""A generated image uint8 [C, H, W], its nearest training images, and their distances."""
+
+_SCRIPTS = ("chart.js", "player.js", "copy.js")
+_GRID_WIDTH = 760  # CSS pixels that a grid may take
+_CARD_WIDTH = 84  # CSS pixels of a neighbor's image, about
+_MAX_CLASSES = 100
+_MAX_NEIGHBORS = 48
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a page can show that is not in the run directory.
+
+    Attributes:
+        neighbors: generated images with their nearest training images.
+        neighbor_note: a sentence that says which distances are usual.
+    """
+
+    neighbors: Sequence[TrainingNeighbors] = ()
+    neighbor_note: str = ""
+
+
+def report(run: Run, out: str | Path | None = None, *, extras: Extras | None = None) -> Path:
+    """Write a run's page, one self-contained HTML file, and return its path.
+
+    Args:
+        run: the run; where something is missing or damaged, the page says so.
+        out: the file; `RUN/report.html` where None.
+        extras: what is not in the run directory.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
+    path = Path(out).expanduser() if out is not None else run.path / "report.html"
+    write_bytes(path, page(run, extras or Extras()))
+    return path
+
+
+def page(run: Run, extras: Extras) -> bytes:
+    """The page in UTF-8."""
+    records = read_records(run)
+    evaluation, why = read_evaluation(run)
+    r, shell_path = run.record, run.directory.shell_path
+    evaluate, resume = f"ganvas evaluate {shell_path}", f"ganvas resume {shell_path}"
+    if run.step >= r.steps:
+        resume += f" --steps {2 * r.steps}"
+    return render_page(
+        "run.html",
+        _SCRIPTS,
+        head=heading.heading(run, records),
+        scores=score_table(evaluation, why, records, run.step, evaluate),
+        training=run_charts.training_section(records, r.steps_per_epoch, resume),
+        score_curves=run_charts.score_section(records, r.steps_per_epoch, evaluate),
+        samples=_samples(
+            run.directory.sample_files(), r.steps_per_epoch, r.recipe.grid.latents == "fixed", resume
+        ),
+        classes=_classes(evaluation, why, evaluate),
+        neighbors=_neighbors(extras, f"ganvas report {shell_path}"),
+        repeat=heading.repeat(run),
+    )
+
+
+def curves_page(run: Run) -> bytes:
+    """A page of the run's curves alone, in UTF-8."""
+    records, r = read_records(run), run.record
+    shell_path = run.directory.shell_path
+    sections = [
+        run_charts.training_section(records, r.steps_per_epoch, f"ganvas resume {shell_path}"),
+        run_charts.score_section(records, r.steps_per_epoch, f"ganvas evaluate {shell_path}"),
+    ]
+    return render_page("curves.html", ("chart.js",), name=r.recipe.name, sections=sections)
+
+
+def _samples(files: Sequence[Path], steps_per_epoch: int, fixed: bool, command: str) -> dict[str, Any]:
+    """The last grid, and the earlier ones for the slider."""
+    frames = choose_frames(files)
+    if not frames:
+        reason = (
+            "None of the sample grids is a whole image any more. Resuming the run makes new ones."
+            if files
+            else "No sample grid has been saved yet: the run has not started training."
+        )
+        return {"labels": [], "reason": reason, "command": command}
+    lead = (
+        "Every grid is generated from the same z, so each cell shows one image over time. "
+        if fixed
+        else "Every grid is generated from new z. "
+    )
+    lead += "1 grid was saved" if len(files) == 1 else f"{len(files):,} grids were saved"
+    lead += f", {len(frames)} of them are displayed." if len(frames) < len(files) else "."
+    if len(frames) > 1:
+        lead += " Move the slider, or use the left and right arrow keys."
+    last = frames[-1]
+    return {
+        "lead": lead,
+        "labels": [_frame_label(frame, steps_per_epoch) for frame in frames],
+        "last": last,
+        "earlier": [frame.uri for frame in frames[:-1]],
+        "display_width": max(1, _GRID_WIDTH // last.width) * last.width,
+    }
+
+
+def _frame_label(frame: Frame, steps_per_epoch: int) -> str:
+    if frame.step == 0:
+        return "before training"
+    return f"step {frame.step:,}, epoch {frame.step // steps_per_epoch:,}"
+
+
+def _classes(evaluation: Evaluation | None, why: str, command: str) -> dict[str, Any]:
+    """Each class's fraction among generated and real images."""
+    if evaluation is None or not evaluation.histogram:
+        reason = "The last evaluation counted no classes; it can if the data set has labels."
+        return {"rows": [], "reason": why if evaluation is None else reason, "command": command}
+    histogram, expected = evaluation.histogram, evaluation.expected
+    names = [*histogram, *(name for name in expected if name not in histogram)]
+    largest = max([*histogram.values(), *expected.values()]) or 1.0
+    rows = []
+    for name in names[:_MAX_CLASSES]:
+        fraction, real = histogram.get(name, 0.0), expected.get(name)
+        rows.append(
+            {
+                "name": name,
+                "fraction": f"{fraction:.1%}",
+                "width": f"{100 * fraction / largest:.2f}",
+                "real": "" if real is None else f"{real:.1%}",
+                "left": "" if real is None else f"{100 * real / largest:.2f}",
+                "missing": name in evaluation.missing,
+            }
+        )
+    missing = evaluation.missing
+    return {
+        "rows": rows,
+        "missing": ", ".join(missing[:_MAX_CLASSES]) + (", …" if len(missing) > _MAX_CLASSES else ""),
+        "missing_lead": "This class is" if len(missing) == 1 else f"These {len(missing)} classes are",
+        "label_width": min(24, max(map(len, names)) + 2),
+        "more": len(names) - _MAX_CLASSES,
+    }
+
+
+def _neighbors(extras: Extras, command: str) -> dict[str, Any]:
+    """Generated images beside their nearest training images."""
+    rows = []
+    for fake, nearest, distances in extras.neighbors[:_MAX_NEIGHBORS]:
+        cards = [_card(fake, "generated", "Generated image")]
+        for image, distance in zip(nearest, distances, strict=True):
+            text = format_number(distance)
+            cards.append(_card(image, text, f"Training image at distance {text}"))
+        rows.append(cards)
+    reason = "Generated images have not been compared with the training images yet."
+    return {"rows": rows, "note": extras.neighbor_note, "reason": reason, "command": command}
+
+
+def _card(image: ImageArray, caption: str, alt: str) -> dict[str, Any]:
+    _, height, width = image.shape
+    factor = max(1, _CARD_WIDTH // width)
+    uri = data_uri(encode_png(to_pil(image)))
+    return {"uri": uri, "alt": alt, "caption": caption, "width": width * factor, "height": height * factor}

@@ -1,0 +1,220 @@
+"""`resume`: on from a run's newest checkpoint, or a branch from any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from ganvas.callbacks.base import Callback
+from ganvas.callbacks.progress import Display, make_display
+from ganvas.data import DATASET_NAMES, ImageSet, load_dataset
+from ganvas.errors import RecipeError, RunError
+from ganvas.recipes.durations import to_steps
+from ganvas.recipes.schema import Recipe, parse_recipe
+from ganvas.runs import session
+from ganvas.runs.common import (
+    collect_overrides,
+    evaluate_and_report,
+    load_callbacks,
+    make_batches,
+)
+from ganvas.runs.conditioning import cluster_record, restore_conditioning
+from ganvas.runs.directory import RunDirectory, RunRecord
+from ganvas.runs.lock import exclusive_lock
+from ganvas.runs.options import ResumeOptions
+from ganvas.runs.run import Run
+from ganvas.runs.session import Session
+from ganvas.training import checkpoint, updates
+from ganvas.training.state import TrainState, new_state
+from ganvas.utils import devices, memory
+
+
+def resume(
+    run: str | Path,
+    *,
+    epochs: int | None = None,
+    steps: int | None = None,
+    data: str | Path | None = None,
+    mmap_threshold: float = memory.MMAP_THRESHOLD,
+    device: str = "auto",
+    tensorboard: bool | None = None,
+    health: str | None = None,
+    quiet: bool = False,
+    callbacks: Sequence[Callback | str] = (),
+) -> Run:
+    """Continue a run that was stopped or killed, to the same bits as if it had not been.
+
+    Args:
+        run: the run directory.
+        epochs: a new length in epochs, for a run that is to be longer.
+        steps: the same in steps.
+        data: where the data set is now, if it has moved; it must be the same images.
+        mmap_threshold: as in `train`.
+        device: "auto" is the device that the run began on, if it is here.
+        tensorboard: turn TensorBoard on or off from here on.
+        health: "warn", "stop" or "off", from here on.
+        quiet: show nothing.
+        callbacks: as in `train`.
+
+    Raises:
+        UserError: no run there, other data, all checkpoints damaged.
+        MachineError: as `train`.
+    """
+    return resume_from_options(
+        ResumeOptions(
+            run=run,
+            epochs=epochs,
+            steps=steps,
+            data=data,
+            mmap_threshold=mmap_threshold,
+            device=device,
+            tensorboard=tensorboard,
+            health=health,
+            quiet=quiet,
+            callbacks=callbacks,
+        )
+    )
+
+
+def resume_from_options(o: ResumeOptions) -> Run:
+    """`resume`, with its parameters in one object."""
+    callbacks = load_callbacks(o.callbacks)
+    directory = RunDirectory(Path(o.run).expanduser())
+    directory.read()  # refuses what is no run before a lock is put there
+    with exclusive_lock(directory.path):
+        record = directory.read()
+        recipe = record.recipe.with_overrides(
+            collect_overrides(None, o.epochs, o.steps, tensorboard=o.tensorboard, health=o.health)
+        )
+        notes = (*record.notes, *_stretched(record, recipe))
+        record = record.model_copy(update={"recipe": recipe, "notes": notes})
+        if o.data is not None:  # from now on it lies there
+            requested = (
+                o.data
+                if isinstance(o.data, str) and o.data in DATASET_NAMES
+                else str(Path(o.data).expanduser().resolve())
+            )
+            record = record.model_copy(
+                update={"data": record.data.model_copy(update={"requested": str(requested)})}
+            )
+        target = device_of(record, o.device)
+        images = reload_data(record, o.data, o.mmap_threshold)
+        display = make_display(record.steps, 0, quiet=o.quiet)
+        state = _newest_state(directory, record, images, target, display)
+        if state.step >= record.steps:
+            display.say(
+                f"{directory.path} is complete at step {state.step}; to train on, give a longer length: "
+                f"ganvas resume {directory.shell_path} --steps {2 * state.step}"
+            )
+            if not directory.animation.exists():  # killed between the last save and the end
+                Run.open(directory.path).animate()
+            if recipe.scores is not None and not directory.evaluation.exists():
+                return evaluate_and_report(directory, images=images, quiet=o.quiet)
+            return Run.open(directory.path)
+        update = _make_update(recipe, record.steps)
+        with devices.memory_errors():
+            conditioned = restore_conditioning(directory, record, images, began=state.step > 0)
+        record = record.model_copy(update={"clusters": cluster_record(conditioned, recipe)})
+        batches = make_batches(recipe, conditioned, record.seed, target)
+        directory.write(record)
+        directory.remove_results()
+        session.run(
+            Session(
+                directory,
+                record,
+                images,
+                conditioned,
+                batches,
+                update,
+                state,
+                target,
+                quiet=o.quiet,
+                callbacks=callbacks,
+            )
+        )
+        return evaluate_and_report(directory, images=images, quiet=o.quiet)
+
+
+def _make_update(recipe: Recipe, steps: int) -> updates.Update:
+    """The recipe's training step.
+
+    Raises:
+        RecipeError: it uses an objective, penalty or rule that is not registered.
+    """
+    try:
+        return updates.make_update(recipe, steps)
+    except RecipeError as error:
+        if not str(error).startswith("unknown "):
+            raise
+        raise RecipeError(
+            f"{error}; where it is code of your own, import its module first: --plugin FILE"
+        ) from None
+
+
+def device_of(record: RunRecord, device: str) -> torch.device:
+    """The device to go on with, its threads as they were: another number sums in another order."""
+    if device == "auto" and record.machine.get("device") == "cpu":
+        device = "cpu"
+    place = devices.resolve_device(device)
+    threads = record.machine.get("threads")
+    if place.type == "cpu" and isinstance(threads, int) and 1 <= threads <= 4096:
+        devices.set_threads(threads)
+    return place
+
+
+def _newest_state(
+    directory: RunDirectory, record: RunRecord, images: ImageSet, place: torch.device, shown: Display
+) -> TrainState:
+    """The state to go on from; a run killed before its first save begins anew.
+
+    Raises:
+        RunError: no checkpoint is whole, or the newest is of another recipe.
+    """
+    if not checkpoint.saved_steps(directory.checkpoints):
+        return new_state(record.recipe, images.image_shape, record.seed, place)
+    folder, notes = checkpoint.latest_valid(directory.checkpoints)
+    for note in notes:
+        shown.say(note)
+    trained = parse_recipe(checkpoint.read_state(folder)["recipe"])
+    differing = trained.training_settings() ^ record.recipe.training_settings()
+    if differing:
+        keys = ", ".join(sorted({key for key, _ in differing}))
+        raise RunError(
+            f"{directory.record_path} and checkpoint {folder.name} differ in {keys}: a run goes on as it "
+            f"began; put the value back, or train a new run"
+        )
+    return checkpoint.load(folder, images.image_shape, place)
+
+
+def reload_data(record: RunRecord, data: str | Path | None, mmap_threshold: float) -> ImageSet:
+    """The run's images, wherever they lie now.
+
+    Raises:
+        RunError: the images found are others.
+    """
+    known = record.data
+    name = data if data is not None else known.requested
+    images = load_dataset(
+        name, split=known.split, size=known.size, resize=known.resize, mmap_threshold=mmap_threshold
+    )
+    if images.fingerprint != known.fingerprint:
+        raise RunError(
+            f"the run was trained on other images: fingerprint {known.fingerprint[:12]} expected, "
+            f"{images.source} has {images.fingerprint[:12]}; name the right set with --data"
+        )
+    return images
+
+
+def _stretched(record: RunRecord, recipe: Recipe) -> Iterator[str]:
+    """What another length does to a run whose learning rates follow its length."""
+    before, after = record.steps, to_steps(recipe.length, record.steps_per_epoch)
+    schedules = [recipe.generator_optimizer.schedule, recipe.discriminator_optimizer.schedule]
+    for schedule in dict.fromkeys(schedule for schedule in schedules if schedule is not None):
+        if before != after:
+            now, then = schedule.at(min(before / after, 1)), schedule.final
+            yield (
+                f"the learning-rate schedule is stretched from {before} to {after} steps: at step {before} "
+                f"the rates are at {now:.0%} of the recipe's instead of {then:.0%}"
+            )

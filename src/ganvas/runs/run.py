@@ -1,0 +1,372 @@
+"""`Run`: a run directory, opened. All that one does with a trained generator starts here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganvas.errors import RunError, UserError, did_you_mean
+from ganvas.evaluation.history import best_scored_step, scored_steps
+from ganvas.networks.conditioning import Batch, ConditionalGenerator, class_logits
+from ganvas.networks.layers import inference
+from ganvas.recipes.schema import Recipe
+from ganvas.report.run_page import curves_page
+from ganvas.runs import animation as animation
+from ganvas.runs.directory import RunDirectory, RunRecord
+from ganvas.runs.image_batch import ImageBatch
+from ganvas.runs.notebook import Animation, HTMLPage
+from ganvas.training import checkpoint, sampling
+from ganvas.training.rng import Stream
+from ganvas.training.state import build_discriminator, build_generator, new_discriminator, new_generator
+from ganvas.utils import memory
+from ganvas.utils.images import ImageArray, to_float
+
+StepChoice = int | str | None
+"""Which checkpoint: a step's number, "best", "newest", or None for the best where there are scores."""
+
+
+class Run:
+    """A run directory, opened for use on the CPU; `Run.open` checks that it is one."""
+
+    def __init__(self, directory: RunDirectory, record: RunRecord) -> None:
+        self.directory, self.record = directory, record
+        self.notes: list[str] = []
+        self._networks: dict[tuple[str, int], nn.Module] = {}
+        self._chosen: dict[StepChoice, int] = {}
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Open the run at `path`.
+
+        Raises:
+            RunError: no run there, damaged, or of a newer format.
+        """
+        directory = RunDirectory(Path(path).expanduser())
+        return cls(directory, directory.read())
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.directory.path
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the run trains."""
+        return self.record.recipe
+
+    @property
+    def best_step(self) -> int | None:
+        """The step with the best score, where one was scored and its checkpoint is there."""
+        saved = set(checkpoint.saved_steps(self.directory.checkpoints))
+        top = best_scored_step(s for s in scored_steps(self.history()) if s.step in saved)
+        return None if top is None else top.step
+
+    @property
+    def step(self) -> int:
+        """The newest checkpoint's step; 0 before the first."""
+        steps = checkpoint.saved_steps(self.directory.checkpoints)
+        return steps[-1] if steps else 0
+
+    def resolve_step(self, step: StepChoice = None) -> int:
+        """The checkpoint that is meant: a step's own number, the "newest", or the "best" by score.
+
+        None is the best where the run has scores, else the newest. A damaged best one is passed over for
+        the newest whole one, with a note.
+
+        Raises:
+            RunError: there is no such checkpoint.
+        """
+        if step not in self._chosen:
+            self._chosen[step] = self._choose(step)
+        return self._chosen[step]
+
+    def _choose(self, step: StepChoice) -> int:
+        steps = checkpoint.saved_steps(self.directory.checkpoints)
+        if isinstance(step, int):
+            if step not in steps:
+                known = ", ".join(map(str, steps)) or "none"
+                raise RunError(f"{self.path} has no checkpoint of step {step}; there are: {known}")
+            return step
+        if step not in (None, "best", "newest"):
+            raise UserError(f"--step {step}: expected a step's number, best or newest")
+        top = None if step == "newest" else self.best_step
+        if top is None and step == "best":
+            raise RunError(
+                f"{self.path} has no scored checkpoint; take one of {steps or 'none'} by its number"
+            )
+        if top is not None:
+            try:
+                checkpoint.verify(checkpoint.checkpoint_path(self.directory.checkpoints, top))
+            except RunError as error:
+                if step == "best":
+                    raise
+                self._note(f"{error}; taking the newest whole one instead of the best")
+            else:
+                return top
+        path, notes = checkpoint.latest_valid(self.directory.checkpoints)
+        for note in notes:
+            self._note(note)
+        return int(path.name)
+
+    def generator(self, *, step: StepChoice = None, epoch: int | None = None, ema: bool = True) -> nn.Module:
+        """The trained generator, in inference mode: z float32 [N, Z] -> images in the pixel range.
+
+        That of a conditional run is a `ConditionalGenerator`: `generator(z, labels=None)`.
+
+        Args:
+            step: a checkpoint's step, "best" or "newest"; see `resolve_step`.
+            epoch: a generator that the recipe saved by epoch, instead of a checkpoint's.
+            ema: the averaged generator, where the run has one.
+
+        Raises:
+            RunError: no such checkpoint, or it is damaged.
+        """
+        network = self._generator(step=step, epoch=epoch, ema=ema)
+        if not self.recipe.classes:
+            return network
+        frequencies = tuple(self.record.class_frequencies) or (1.0,) * self.recipe.classes
+        return ConditionalGenerator(network, frequencies, _random_labels).eval()
+
+    def _generator(self, *, step: StepChoice = None, epoch: int | None = None, ema: bool = True) -> nn.Module:
+        """The network itself: z float32 [N, Z], or [N, Z + K] with the one-hot class -> images."""
+        if epoch is not None:
+            return self._generator_of_epoch(epoch)
+        name = "generator_ema" if ema and self.recipe.ema is not None else "generator"
+        return self._network(name, step)
+
+    def discriminator(self, *, step: StepChoice = None) -> nn.Module:
+        """The trained discriminator, in inference mode: images in the pixel range -> logits [N].
+
+        That of a conditional run gives a logit for each class, [N, K].
+        """
+        return self._network("discriminator", step)
+
+    def history(self) -> list[dict[str, Any]]:
+        """The records of `metrics.jsonl`."""
+        return self.directory.read_metrics()
+
+    def sample(
+        self,
+        count: int,
+        *,
+        seed: int = 0,
+        step: StepChoice = None,
+        epoch: int | None = None,
+        ema: bool = True,
+        class_: str | int | None = None,
+    ) -> ImageBatch:
+        """`count` images, uint8 [count, C, H, W]; in a notebook they show themselves as a grid.
+
+        Those of a run conditioned on classes know theirs: `images.labels`.
+
+        Args:
+            count: how many.
+            seed: where z comes from; the same seed gives the same images.
+            step: a checkpoint's step, "best" or "newest"; see `resolve_step`.
+            epoch: a generator that the recipe saved by epoch, instead.
+            ema: the averaged generator, where the run has one.
+            class_: the name or number of a class, or "cluster-3", of a conditional run; None draws classes
+                by their frequency in the data.
+
+        Raises:
+            UserError: no such class, or a run without classes.
+        """
+        if count < 1:
+            raise UserError(f"--count {count}: expected 1 or more")
+        _check_seed(seed)
+        self._require_memory(count)
+        classes = self._classes(count, class_)
+        network = self._generator(step=step, epoch=epoch, ema=ema)
+        frequencies = self.record.class_frequencies
+        inputs = sampling.sample_inputs(self.recipe, count, seed, frequencies=frequencies, classes=classes)
+        images = ImageBatch.of(sampling.generate(network, inputs.z, self.recipe.pixel_range, seed))
+        if inputs.labels is not None and not self.recipe.conditioned_on_clusters:
+            images.labels, images.class_names = inputs.labels.numpy(), self.record.class_names
+        return images
+
+    def interpolate(
+        self,
+        *,
+        rows: int = 5,
+        columns: int = 10,
+        seed: int = 0,
+        ema: bool = True,
+        class_: str | int | None = None,
+    ) -> ImageBatch:
+        """Spherical walks between random z: uint8 [rows * columns, C, H, W], row by row.
+
+        In a conditional run they lead from class to class, or stay in `class_`.
+        """
+        if rows < 1 or columns < 2:
+            raise UserError(f"--rows {rows} --columns {columns}: expected at least 1 and 2")
+        _check_seed(seed)
+        self._require_memory(rows * columns)
+        classes = self._classes(2 * rows, class_)
+        network, frequencies = self._generator(ema=ema), self.record.class_frequencies
+        pixels = sampling.interpolate(network, self.recipe, rows, columns, seed, classes, frequencies)
+        return ImageBatch.of(pixels, columns=columns)
+
+    def plot(self) -> HTMLPage:
+        """The curves of losses, of D's outputs and of the scores; in a notebook they show themselves."""
+        return HTMLPage(curves_page(self))
+
+    def report(self, out: str | Path | None = None) -> HTMLPage:
+        """Write the run's page to `out` (`RUN/report.html` where None); in a notebook it shows itself.
+
+        Raises:
+            StorageError: the disk is full or not writable.
+        """
+        from ganvas.runs.evaluate import write_report  # it opens runs
+
+        path, _ = write_report(self, None if out is None else Path(out).expanduser())
+        return HTMLPage(path.read_bytes(), height=900)
+
+    def animate(self, out: str | Path | None = None, *, subsample: bool | None = None) -> Animation:
+        """Write the GIF of all grids (fewer, if the recipe or `subsample` says so); in a notebook it plays.
+
+        Raises:
+            RunError: there are no grids, or one is damaged.
+            StorageError: the disk is full or not writable.
+        """
+        path = Path(out).expanduser() if out else self.directory.animation
+        fewer = self.recipe.animation == "subsampled" if subsample is None else subsample
+        animation.animate(self.directory.sample_files(), path, subsample=fewer)
+        return Animation(path)
+
+    def discriminate(self, images: ImageArray) -> list[float]:
+        """The discriminator's logit for each image uint8 [N, C, H, W]; above 0 it calls it real.
+
+        In a conditional run it is the highest of the logits of all classes.
+        """
+        network = self.discriminator()
+        expected = self.record.data.image_shape
+        if images.shape[1:] != expected:
+            raise UserError(
+                f"this run's discriminator judges images of shape {expected} (channels, height, "
+                f"width), got {images.shape[1:]}"
+            )
+        logits: list[float] = []
+        with inference(network):
+            for part in torch.from_numpy(np.ascontiguousarray(images)).split(sampling.CHUNK):
+                logits += _highest(network(to_float(part, self.recipe.pixel_range)))
+        return logits
+
+    def compare_fixed_fakes(self) -> tuple[ImageBatch, list[float], list[float]]:
+        """One fixed z through the generator before and after training, judged before and after.
+
+        Returns:
+            The two fakes uint8 [2, C, H, W], and the logits of the untrained and of the trained
+            discriminator for each. The untrained networks are drawn again from the seed.
+        """
+        shape, seed, recipe = self.record.data.image_shape, self.record.seed, self.recipe
+        inputs = sampling.sample_inputs(
+            recipe, 1, seed, Stream.GRID, frequencies=self.record.class_frequencies
+        )
+        before = sampling.generate(new_generator(recipe, shape, seed), inputs.z, recipe.pixel_range)
+        after = sampling.generate(self._generator(), inputs.z, recipe.pixel_range)
+        fakes = np.concatenate([before, after])
+        labels = None if inputs.labels is None else inputs.labels.repeat(2)
+        batch = Batch(to_float(torch.from_numpy(fakes), recipe.pixel_range), labels)
+        untrained, trained = new_discriminator(recipe, shape, seed), self.discriminator()
+        with inference(untrained, trained):
+            logits = [class_logits(network, batch).tolist() for network in (untrained, trained)]
+        return ImageBatch.of(fakes), logits[0], logits[1]
+
+    def __repr__(self) -> str:
+        r = self.record
+        return f"Run({str(self.path)!r}: {r.recipe.name} on {r.data.name}, step {self.step} of {r.steps})"
+
+    def _classes(self, count: int, class_: str | int | None) -> Tensor | None:
+        """`count` times the class that is meant."""
+        if class_ is None:
+            return None
+        if not self.recipe.classes:
+            raise UserError(
+                f"--class {class_}: {self.path} is not conditional; train with --conditional for that"
+            )
+        names = self.record.class_names
+        if self.recipe.conditioned_on_clusters and str(class_) not in names:
+            raise UserError(
+                f"--class {class_}: {self.path} is conditioned on clusters of the pixels, not on classes; "
+                f"train with --conditional for these, or take one of {names[0]} to {names[-1]}"
+            )
+        numbered_class_names = not any(
+            name.isdecimal() for name in names
+        )  # else 1 could be a name and a number
+        if str(class_) in names:
+            number = names.index(str(class_))
+        elif numbered_class_names and str(class_).isdecimal() and int(class_) < len(names):
+            number = int(class_)
+        else:
+            raise UserError(f"--class {class_}: {did_you_mean(str(class_), names)}")
+        if not self.record.class_counts[number]:
+            raise UserError(f"--class {class_}: there was no image of it to learn from")
+        return torch.full((count,), number)
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def _network(self, name: str, step: StepChoice) -> nn.Module:
+        number = self.resolve_step(step)
+        key = (name, number)
+        if key not in self._networks:
+            recipe, shape = self.recipe, self.record.data.image_shape
+            if name == "discriminator":
+                network = build_discriminator(recipe, shape)
+            else:
+                network = build_generator(recipe, shape)
+            checkpoint.load_network(
+                checkpoint.checkpoint_path(self.directory.checkpoints, number), name, network
+            )
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._networks[key] = network.eval()
+        return self._networks[key]
+
+    def _generator_of_epoch(self, epoch: int) -> nn.Module:
+        file = self.directory.generator_file(epoch)
+        if not file.exists():
+            found = sorted(self.directory.generators.glob("epoch-*.safetensors"))
+            known = ", ".join(p.stem.removeprefix("epoch-").lstrip("0") or "0" for p in found) or "none"
+            raise RunError(
+                f"{self.path} has no generator of epoch {epoch}; there are: {known} (recipes save them "
+                f"where generator_interval says so)"
+            )
+        network = build_generator(self.recipe, self.record.data.image_shape)
+        checkpoint.load_weights(file, network)
+        return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+    def _require_memory(self, count: int) -> None:
+        """Refuse more images than fit: z, the pixels, and the file they become."""
+        channels, height, width = self.record.data.image_shape
+        each = 3 * channels * height * width + 16 * self.recipe.latent.size + 16 * self.recipe.classes
+        memory.require_memory(
+            count * each, f"{count:,} images", "ask for fewer, with another --seed each time"
+        )
+
+
+def _random_labels(count: int, frequencies: tuple[float, ...]) -> Tensor:
+    return torch.multinomial(torch.tensor(frequencies), count, replacement=True)
+
+
+def _highest(logits: Tensor) -> list[float]:
+    highest: list[float] = (logits if logits.dim() == 1 else logits.amax(1)).tolist()
+    return highest
+
+
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise UserError(f"--seed {seed}: expected 0 or more")
+
+
+def open_run(path: str | Path) -> Run:
+    """Open the run directory at `path`; see `Run`.
+
+    Raises:
+        RunError: no run there, damaged, or of a newer format.
+    """
+    return Run.open(path)

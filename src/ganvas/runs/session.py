@@ -1,0 +1,123 @@
+"""One process's part of a run: from where the state stands to the end, everything observed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ganvas.callbacks.base import Callback
+from ganvas.callbacks.progress import Display, make_display
+from ganvas.data import ImageSet
+from ganvas.data.batches import Batches
+from ganvas.errors import CallbackError, HealthStop, TrainingError
+from ganvas.runs.callback_list import CallbackList
+from ganvas.runs.directory import RunDirectory, RunRecord
+from ganvas.training import checkpoint, updates
+from ganvas.training.loop import training_steps as training_steps
+from ganvas.training.rng import StepRNG
+from ganvas.training.state import TrainState
+from ganvas.utils import devices
+from ganvas.utils.signals import stop_requests
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user stopped the run; everything is saved. `args[0]` says how to go on."""
+
+
+@dataclass
+class Session:
+    """What one process needs to train. `conditioned` are the images with the
+    labels that the networks are conditioned on.
+    """
+
+    directory: RunDirectory
+    record: RunRecord
+    images: ImageSet
+    conditioned: ImageSet
+    batches: Batches
+    update: updates.Update
+    state: TrainState
+    device: torch.device
+    quiet: bool
+    callbacks: Sequence[Callback] = ()
+
+
+def run(s: Session) -> None:
+    """Train to the end of the run's length.
+
+    Raises:
+        Interrupted: stopped by the user; a checkpoint was saved.
+        TrainingError: a loss or weight is no longer finite.
+        StorageError: the disk is full; the last good checkpoint is kept.
+    """
+    recipe, record, directory = s.record.recipe, s.record, s.directory
+    latent, frequencies = recipe.latent, record.class_frequencies
+    shown = make_display(record.steps, s.state.step, quiet=s.quiet)
+
+    def random(step: int) -> StepRNG:
+        return StepRNG(record.seed, step, latent.size, latent.distribution, s.device, frequencies)
+
+    devices.make_deterministic(s.device)
+    with stop_requests() as stopped, devices.memory_errors(), shown:
+        _announce(s, shown)
+        checkpoint.remove_partial(directory.checkpoints)
+        directory.sweep()
+        watch = CallbackList(directory, record, s.images, s.conditioned, s.state, shown, s.callbacks)
+        try:
+            for progress in training_steps(
+                s.state,
+                s.update,
+                s.batches,
+                random,
+                pixel_range=recipe.pixel_range,
+                until=record.steps,
+                precision=record.precision,
+            ):
+                watch(progress)
+                if stopped() and progress.step < record.steps:
+                    watch.save()
+                    raise Interrupted(
+                        f"stopped at step {progress.step} of {record.steps}, everything is saved; "
+                        f"resume with: ganvas resume {directory.shell_path}"
+                    )
+        except CallbackError as error:
+            watch.save()
+            raise CallbackError(
+                f"{error}; everything is saved; resume with: ganvas resume {directory.shell_path}"
+            ) from error.__cause__
+        except HealthStop as stop:
+            watch.save()
+            raise HealthStop(
+                f"stopped by a health check at step {s.state.step}: {stop}; everything is saved; to continue "
+                f"anyway: ganvas resume {directory.shell_path} --health warn"
+            ) from None
+        except TrainingError as error:
+            raise TrainingError(f"{error}{_how_to_go_on(directory)}") from None
+        finally:
+            watch.close()
+        watch.finish()
+
+
+def _announce(s: Session, shown: Display) -> None:
+    record = s.record
+    channels, height, width = record.data.image_shape
+    kind = "gray" if channels == 1 else "RGB"
+    begin = f"from step {s.state.step} " if s.state.step else ""
+    shown.say(
+        f"{record.recipe.name} on {record.data.name}: {record.data.images:,} {kind} images of "
+        f"{height}x{width} from {s.images.source}"
+    )
+    for note in record.notes:
+        shown.say(f"note: {note}")
+    shown.say(
+        f"training {begin}to step {record.steps} ({record.recipe.length}, "
+        f"{record.steps_per_epoch} steps an epoch) on {s.device.type}, "
+        f"{torch.get_num_threads()} threads, {record.precision}, into {s.directory.path}"
+    )
+
+
+def _how_to_go_on(directory: RunDirectory) -> str:
+    saved = checkpoint.saved_steps(directory.checkpoints)
+    return f" (last good checkpoint: step {saved[-1]})" if saved else " (none was saved yet)"

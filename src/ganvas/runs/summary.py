@@ -1,0 +1,71 @@
+"""What `ganvas show` says: what a run is, where it stands, how to go on."""
+
+from __future__ import annotations
+
+from ganvas.evaluation.history import scored_steps
+from ganvas.runs.run import Run
+from ganvas.training import checkpoint
+
+_SHOWN = {
+    "discriminator_loss", "generator_loss", "real_probability", "fake_probability",
+    "images_per_second", "seconds",
+}  # fmt: skip
+
+
+def summary(run: Run) -> list[str]:
+    """The lines."""
+    r, d = run.record, run.record.data
+    channels, height, width = d.image_shape
+    steps = checkpoint.saved_steps(run.directory.checkpoints)
+    lines = [
+        f"run          {run.path}",
+        f"recipe       {r.recipe.name}: {r.recipe.summary}" if r.recipe.summary else
+        f"recipe       {r.recipe.name}",
+        f"data         {d.name} ({d.split}): {d.images:,} images, {channels} x {height} x {width}, "
+        f"fingerprint {d.fingerprint[:12]}",
+        f"trained      step {run.step} of {r.steps} (epoch {r.epoch_of(run.step)}), batches of "
+        f"{r.recipe.batch_size}, seed {r.seed}",
+    ]  # fmt: skip
+    if r.recipe.classes:
+        kind = "clusters of their pixels" if r.recipe.conditioned_on_clusters else "classes"
+        lines.append(f"conditioned  on {r.recipe.classes} {kind}")
+    if r.fork is not None:
+        changed = ", ".join(f"{key} {value}" for key, value in r.fork.overrides.items()) or "nothing"
+        lines.append(f"fork         of {r.fork.parent} at step {r.fork.step}; changed: {changed}")
+    readings = [line for line in run.history() if line.keys() >= _SHOWN]
+    if readings:
+        last = readings[-1]
+        lines.append(
+            f"last         D loss {last['discriminator_loss']:.3f}, G loss "
+            f"{last['generator_loss']:.3f}, D(x) {last['real_probability']:.2f}, D(G(z)) "
+            f"{last['fake_probability']:.2f}, {last['images_per_second']:,.0f} images/s, "
+            f"{last['seconds']:,.0f} s in all"
+        )
+    best = run.best_step
+    if best is not None:
+        score = next(s.score for s in reversed(scored_steps(run.history())) if s.step == best)
+        lines.append(f"best         step {best}, FID {score['fid']:.2f}; ganvas sample takes it")
+    warned = [line["message"] for line in run.history() if isinstance(line.get("message"), str)]
+    lines += [f"health       {message}" for message in warned]
+    lines.append(f"checkpoints  {', '.join(map(str, steps)) or 'none yet'}")
+    grids = run.directory.sample_files()
+    if grids:
+        lines.append(f"grids        {len(grids)}, the last {grids[-1]}")
+    if run.directory.animation.exists():
+        lines.append(f"animation    {run.directory.animation}")
+    if run.directory.report.exists():
+        lines.append(f"report       {run.directory.report}")
+    lines += [f"note         {note}" for note in r.notes]
+    threads = r.machine.get("threads")
+    lines += [
+        f"made by      {r.command}",
+        f"made on      {r.machine.get('gpu', r.machine.get('processor'))}, {threads} threads, "
+        f"{r.precision}, torch {r.machine.get('torch')}, ganvas {r.ganvas}, {r.created}",
+    ]
+    if run.step < r.steps:
+        lines.append(f"resume       ganvas resume {run.directory.shell_path}")
+    else:
+        lines.append(f"train on     ganvas resume {run.directory.shell_path} --steps {2 * r.steps}")
+    if steps:
+        lines.append(f"sample       ganvas sample {run.directory.shell_path} --count 64 --out samples.png")
+    return lines

@@ -1,0 +1,180 @@
+"""Objectives: the losses of both players, from D's logits.
+
+Logits are float32 [N]; losses are float32 scalars, means over the batch. The discriminator's loss comes in
+two parts, for real and for fake images, so that both can be watched; it minimizes their sum.
+
+An objective of one's own is a function of both logits, registered by name:
+
+    @ganvas.register.objective("my_loss")
+    def my_loss(real_logits, fake_logits):
+        return discriminator_loss, generator_loss
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganvas.errors import RecipeError
+from ganvas.registry import Registry
+
+Loss = Callable[[Tensor], Tensor]
+
+
+class Objective(Protocol):
+    """The losses of both players."""
+
+    @property
+    def paired(self) -> bool:
+        """Whether a loss looks at real and fake logits together: both players then need both."""
+
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """D's loss for its logits of real and of fake images, in two parts."""
+
+    def generator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """G's loss for D's logits; `real` matters where `paired` only."""
+
+
+@dataclass(frozen=True)
+class LogitwiseObjective:
+    """Each logit has a loss of its own: three functions, [N] -> [N].
+
+    Attributes:
+        real: D's loss for a real image.
+        fake: D's loss for a fake image.
+        generator: G's loss for its image.
+    """
+
+    real: Loss
+    fake: Loss
+    generator: Loss
+    paired: bool = False
+
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Objective`."""
+        return self.real(real).mean(), self.fake(fake).mean()
+
+    def generator_loss(self, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG002
+        """See `Objective`."""
+        return self.generator(fake).mean()
+
+
+@dataclass(frozen=True)
+class RelativisticObjective:
+    """A loss of how far a real logit lies above the fake one beside it: [N] -> [N].
+
+    Where a batch has fewer real than fake images (the last of an epoch), the remaining ones have no partner
+    and no loss. Source: Jolicoeur-Martineau 2018, arXiv 1807.00734 (RpGAN).
+    """
+
+    loss: Loss
+    paired: bool = True
+
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Objective`; each part is half of the loss."""
+        half = self.loss(_difference(real, fake)).mean() / 2
+        return half, half
+
+    def generator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """See `Objective`."""
+        return self.loss(-_difference(real, fake)).mean()
+
+
+@dataclass(frozen=True)
+class FunctionObjective:
+    """An objective given as one function: (real logits [N], fake logits [M]) -> (D's loss, G's loss)."""
+
+    function: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    paired: bool = True
+
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Objective`; each part is half of the loss."""
+        half = self._losses(real, fake)[0] / 2
+        return half, half
+
+    def generator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """See `Objective`."""
+        return self._losses(real, fake)[1]
+
+    def _losses(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        losses = self.function(real, fake)
+        scalar = (
+            isinstance(losses, tuple)
+            and len(losses) == 2
+            and all(isinstance(loss, Tensor) and loss.dim() == 0 for loss in losses)
+        )
+        if not scalar:
+            name = getattr(self.function, "__name__", "objective")
+            raise RecipeError(
+                f"objective {name}: expected (discriminator loss, generator loss), two scalar tensors; "
+                f"got {_describe(losses)}; take means over the batch"
+            )
+        return losses
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, tuple | list):
+        return f"{type(value).__name__} of " + (", ".join(map(_describe, value)) or "nothing")
+    return f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+
+
+def as_objective(value: object) -> Objective:
+    """An objective as it is, or a function as a `FunctionObjective`.
+
+    Raises:
+        RecipeError: neither.
+    """
+    if hasattr(value, "discriminator_loss") and hasattr(value, "generator_loss"):
+        return value  # type: ignore[return-value]
+    if callable(value):
+        return FunctionObjective(value)
+    raise RecipeError(f"objective: expected a function of real and fake logits, got {type(value).__name__}")
+
+
+def _difference(real: Tensor, fake: Tensor) -> Tensor:
+    pairs = min(len(real), len(fake))
+    return real[:pairs] - fake[:pairs]
+
+
+def _bce_real(logits: Tensor) -> Tensor:
+    """Binary cross-entropy against the label 1: -log sigmoid(logit)."""
+    return F.softplus(-logits)
+
+
+def _bce_fake(logits: Tensor) -> Tensor:
+    """Binary cross-entropy against the label 0: -log(1 - sigmoid(logit))."""
+    return F.softplus(logits)
+
+
+OBJECTIVES: Registry[Objective] = Registry("objective", RecipeError)
+
+# Goodfellow et al. 2014, arXiv 1406.2661, equation 1, with section 3's -log D(G(z)) for the generator
+OBJECTIVES.register("non_saturating", LogitwiseObjective(_bce_real, _bce_fake, _bce_real))
+# the same, equation 1 as it stands: G minimizes log(1 - D(G(z)))
+OBJECTIVES.register("saturating", LogitwiseObjective(_bce_real, _bce_fake, lambda logits: -_bce_fake(logits)))
+# Mao et al. 2017, arXiv 1611.04076, equation 9: a = 0, b = c = 1
+OBJECTIVES.register(
+    "least_squares",
+    LogitwiseObjective(
+        lambda logits: (logits - 1).square() / 2,
+        lambda logits: logits.square() / 2,
+        lambda logits: (logits - 1).square() / 2,
+    ),
+)
+# Lim and Ye 2017, arXiv 1705.02894; Miyato et al. 2018, arXiv 1802.05957, equations 16 and 17
+OBJECTIVES.register(
+    "hinge",
+    LogitwiseObjective(
+        lambda logits: F.relu(1 - logits), lambda logits: F.relu(1 + logits), lambda logits: -logits
+    ),
+)
+# Arjovsky et al. 2017, arXiv 1701.07875, equations 2 and 3; a penalty is to keep D Lipschitz
+OBJECTIVES.register(
+    "wasserstein", LogitwiseObjective(lambda logits: -logits, lambda logits: logits, lambda logits: -logits)
+)
+# RpGAN with the logistic function, as in Huang et al. 2024 (R3GAN), arXiv 2501.05441, equation 2
+OBJECTIVES.register("relativistic", RelativisticObjective(_bce_real))

@@ -1,0 +1,1 @@
+"""Files, devices, memory, signals and images: what everything else stands on."""

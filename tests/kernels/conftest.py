@@ -1,0 +1,12 @@
+"""These networks are so small that a second thread only waits: one keeps the tests quick."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
