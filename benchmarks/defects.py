@@ -3,7 +3,7 @@
     GANVAS_DATA=... python benchmarks/defects.py
 
 Every defect has three strengths. The distance should be least for the test images as they are (the
-floor), and grow with each defect's strength. Prints Markdown, as in docs/features.md.
+baseline), and grow with each defect's strength. Prints Markdown, as in docs/features.md.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ DEFECTS: tuple[tuple[str, Defect, tuple[float, float, float]], ...] = (
 
 @dataclass(frozen=True)
 class Row:
-    """A measured distance; the floor has strength 0."""
+    """A measured distance; the baseline has strength 0."""
 
     defect: str
     strength: float
@@ -82,7 +82,7 @@ class Row:
 
 
 def measure(extractor: Extractor, reference: ImageSet, images: ImageSet, seed: int = 0) -> Iterator[Row]:
-    """The floor, then every defect at its three strengths."""
+    """The baseline, then every defect at its three strengths."""
     real = moments(extractor(reference.images))
     yield Row(FLOOR, 0, frechet_distance(moments(extractor(images.images)), real))
     for name, spoilt, strengths in DEFECTS:

@@ -2,7 +2,7 @@
 
     GANVAS_DATA=... python benchmarks/ladder.py [--data mnist] [--steps 2000] [--seeds 3] [--rows NAME ...]
 
-The base is the recipe that `ganvas train` draws for a minute, told no clusters, stopped after `--steps`
+The base is the recipe of `ganvas train --budget 1m`, conditioned on no clusters, stopped after `--steps`
 steps (its rates and average follow the length). Each row changes what its name says. Scored is the end of
 each run, 10,000 images, as mean ± deviation over the seeds. Runs that are there and complete are not trained
 again.
@@ -36,14 +36,14 @@ ROWS: dict[str, dict[str, Any]] = {
     "no penalty, spectral norm": {"penalties": [], "discriminator.spectral_norm": True},
     "R1 every step": {"penalties": [{"kind": "r1", "weight": 0.2}]},
     "R1 and R2": {"penalties": [R1, {**R1, "kind": "r2"}]},
-    "gradient penalty 10": {"penalties": [{"kind": "gradient", "weight": 10}]},
+    "gradient penalty 10": {"penalties": [{"kind": "wgan_gp", "weight": 10}]},
     "DRAGAN 10": {"penalties": [{"kind": "dragan", "weight": 10}]},
     "no average": {"ema": None},
     "level rates": {"generator_optimizer.schedule": None},
     "one rate for both, 1e-3": {"generator_optimizer.learning_rate": 1e-3},
     "DiffAugment": {"augment": {}},
-    "told 100 clusters of the pixels": {"classes": 100, "condition_on": "clusters"},
-    "told the labels": {"classes": None},  # as many as there are
+    "conditioned on 100 clusters of the pixels": {"classes": 100, "condition_on": "clusters"},
+    "conditioned on the labels": {"classes": None},  # as many as there are
 }
 
 

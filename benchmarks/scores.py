@@ -28,7 +28,7 @@ WAYS: dict[str, dict[str, Any]] = {  # of `ganvas train --data ...`, its recipe 
     "5m": {"budget": "5m"},
     "20m": {"budget": "20m"},
 }
-DRAWN = {
+AUTO = {
     f"{data} {way}": {"data": data, **how} for data in ("mnist", "fashion-mnist") for way, how in WAYS.items()
 }
 COLUMNS = (
@@ -41,8 +41,8 @@ COLUMNS = (
 def trained(recipe: str, steps: int, seed: int, folder: Path) -> tuple[Run, dict[str, Any]]:
     """A complete run and its evaluation, made where they are missing."""
     path = folder / f"{recipe}-{seed}".replace(" ", "-")
-    if recipe in DRAWN:
-        run = complete(path, **DRAWN[recipe], seed=seed)
+    if recipe in AUTO:
+        run = complete(path, **AUTO[recipe], seed=seed)
     else:
         overrides = {"tensorboard": False, "precision": "auto"}
         run = complete(path, recipe=recipe, steps=steps, seed=seed, overrides=overrides)
@@ -74,7 +74,7 @@ def mean_std(values: list[float]) -> str:
     return f"{mean:.{digits}f} ± {statistics.stdev(values):.{digits}f}"
 
 
-def floors(found: dict[str, Any]) -> str:
+def baseline_row(found: dict[str, Any]) -> str:
     """The row of real images."""
     cells = ["real test images", "", ""]
     for key, _ in COLUMNS:
@@ -88,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/scores"))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--recipes", nargs="+", default=[*(f"{k}={v}" for k, v in STEPS.items()), *DRAWN])
+    parser.add_argument("--recipes", nargs="+", default=[*(f"{k}={v}" for k, v in STEPS.items()), *AUTO])
     a = parser.parse_args()
     budgets = {word.partition("=")[0]: int(word.partition("=")[2] or 500) for word in a.recipes}
     done: dict[str, list[tuple[Run, dict[str, Any]]]] = {recipe: [] for recipe in budgets}
@@ -105,7 +105,7 @@ def main() -> None:
         print("|" + "---|" * (3 + len(COLUMNS)))
         for recipe in recipes:
             print(row(recipe, done[recipe]))
-        print(floors(done[recipes[0]][0][1]))
+        print(baseline_row(done[recipes[0]][0][1]))
 
 
 if __name__ == "__main__":

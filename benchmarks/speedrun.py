@@ -60,7 +60,7 @@ def compared(runs: list[list[Mark]], classic: list[Mark], keras_epoch: float | N
     """Print the times to the classic recipe's best score, to half of it and to a quarter."""
     least = min(classic, key=lambda mark: mark.fid)
     head = " | Keras, its epochs | ratio" if keras_epoch else ""
-    print(f"\n| FID | modern, each seed | tutorial-dcgan | ratio{head} |")
+    print(f"\n| FID | auto, each seed | tutorial-dcgan | ratio{head} |")
     print(f"|---|---|---|---|{'---|---|' if keras_epoch else ''}")
     for share in (4, 2, 1, 0.5, 0.25):
         reached = [first_below(run, share * least.fid) for run in runs]
@@ -102,12 +102,12 @@ def main() -> None:
         fids.append(final(run))
         at_end = runs[-1][-1]
         print(
-            f"modern, {a.budget}, seed {seed}: FID {fids[-1]:.2f} after {at_end.seconds:.0f} s and "
+            f"auto, {a.budget}, seed {seed}: FID {fids[-1]:.2f} after {at_end.seconds:.0f} s and "
             f"{at_end.images:,} images; on the way {curve(runs[-1])}",
             flush=True,
         )
     spread = f" ± {statistics.stdev(fids):.2f}" if len(fids) > 1 else ""
-    print(f"modern, {a.budget}: FID {statistics.mean(fids):.2f}{spread}, 10,000 images", flush=True)
+    print(f"auto, {a.budget}: FID {statistics.mean(fids):.2f}{spread}, 10,000 images", flush=True)
     if a.baseline:
         overrides = {"precision": "auto", "scores.interval": "1 epoch"}
         out = a.out / f"{Path(a.data).stem}-tutorial-dcgan"

@@ -1,11 +1,11 @@
-"""Modes on stacked MNIST by PacGAN's protocol: how many of the 1,000 a generator draws, and how evenly.
+"""Modes on stacked MNIST by PacGAN's protocol: how many of the 1,000 a generator generates, and how evenly.
 
     python scripts/stack_mnist.py stacked.npz
     python benchmarks/stacked.py RUN ... [--data stacked.npz]
 
-26,000 images of each run, each channel told by gv1's MNIST classifier; a mode counts if one image falls into
-it, KL is against equal shares, in nats (Lin et al. 2018, arXiv 1712.04086). `--data` tells the
-set itself in the same way: the floor.
+26,000 images of each run, each channel classified by gv1's MNIST classifier; a mode counts if one image
+falls into it, KL is against equal frequencies, in nats (Lin et al. 2018, arXiv 1712.04086). `--data` scores
+the set itself in the same way: the baseline.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from ganvas.utils.images import ImageArray
 def triples(images: ImageArray) -> Tensor:
     """The digits of each channel, int64 [N, 3]."""
     reference = load_reference("mnist")
-    told = reference.classifier
-    assert told is not None
+    classifier = reference.classifier
+    assert classifier is not None
     channels = (np.ascontiguousarray(images[:, i : i + 1]) for i in range(3))
-    return torch.stack([told(reference.extractor(channel)) for channel in channels], 1)
+    return torch.stack([classifier(reference.extractor(channel)) for channel in channels], 1)
 
 
 def line(name: str, images: ImageArray) -> str:
