@@ -31,11 +31,11 @@ def overrides(recipe):
 def test_every_recipe_is_measured_with_all_its_parts(tmp_path, recipe):
     data = tiny.data_file(tmp_path)
     result = run_benchmark(recipe, data, steps=3, overrides=overrides(recipe), threads=1, precision="fp32")
-    assert list(result.parts) == ["data", "G forward", "D forward", "backward", "optimizers", "observers"]
+    assert list(result.parts) == ["data", "G forward", "D forward", "backward", "optimizers", "callbacks"]
     assert all(seconds >= 0 for seconds in result.parts.values())
     assert result.images_per_second_low <= result.images_per_second <= result.images_per_second_high
     # The mean of three steps, of which two are no faster than the median one.
-    least = 2 / 3 * result.batch_size / result.images_per_second + result.parts["observers"]
+    least = 2 / 3 * result.batch_size / result.images_per_second + result.parts["callbacks"]
     assert result.full_length_seconds >= 0.999 * result.full_length_steps * least
     assert result.flops == pytest.approx(result.operations_per_image * result.images_per_second, rel=1e-3)
     assert result.as_json()["ratio"] == pytest.approx(result.flops / result.machine_flops, abs=1e-4)

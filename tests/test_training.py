@@ -1,4 +1,4 @@
-"""Training as a whole: what a run writes, and that neither stops nor observers change its bits."""
+"""Training as a whole: what a run writes, and that neither stops nor callbacks change its bits."""
 
 import json
 import shutil
@@ -51,7 +51,7 @@ def test_training_on_after_a_stop_gives_the_same_bits_as_never_stopping(tmp_path
     assert parts.directory.sample_file(8).read_bytes() == whole.directory.sample_file(8).read_bytes()
 
 
-def test_observers_do_not_change_the_weights(tmp_path):
+def test_callbacks_do_not_change_the_weights(tmp_path):
     busy = {
         "grid.interval": 1,
         "checkpoint_interval": 1,

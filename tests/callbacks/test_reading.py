@@ -19,9 +19,9 @@ def readings(sink, **how):
 
 def test_a_reading_is_handed_out_every_so_many_steps_and_at_the_last():
     seen = []
-    observer = readings(seen.append)
+    callback = readings(seen.append)
     for step in range(1, 9):
-        observer(progress(step, float(step)))
+        callback(progress(step, float(step)))
     assert [r.step for r in seen] == [3, 6, 8]
     assert [r.epoch for r in seen] == [1, 3, 4]
     assert [r.values["loss"] for r in seen] == [3.0, 6.0, 8.0]
@@ -31,15 +31,15 @@ def test_a_reading_is_handed_out_every_so_many_steps_and_at_the_last():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_term_that_is_not_finite_stops_the_run_naming_its_own_step_not_the_step_of_the_reading(value):
-    observer = readings(lambda reading: None)
-    observer(progress(1, 1.0))
-    observer(progress(2, value))
+    callback = readings(lambda reading: None)
+    callback(progress(1, 1.0))
+    callback(progress(2, value))
     with pytest.raises(TrainingError, match=r"^loss became -?(nan|inf) at step 2:"):
-        observer(progress(3, 1.0))
+        callback(progress(3, 1.0))
 
 
 def test_terms_are_checked_before_a_save_even_when_no_reading_is_due():
-    observer = readings(lambda reading: None)
-    observer(progress(4, float("nan")))
+    callback = readings(lambda reading: None)
+    callback(progress(4, float("nan")))
     with pytest.raises(TrainingError, match="step 4"):
-        observer(progress(5, 1.0))
+        callback(progress(5, 1.0))

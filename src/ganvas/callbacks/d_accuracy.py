@@ -21,7 +21,7 @@ from ganvas.utils.images import to_float
 
 @dataclass(frozen=True)
 class DiscriminatorAccuracy:
-    """Observer: whenever `due`, judges `count` images of each kind and tells `log` and `say`."""
+    """Callback: whenever `due`, judges `count` images of each kind and tells `log` and `say`."""
 
     images: ImageSet
     recipe: Recipe

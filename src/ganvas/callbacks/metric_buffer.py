@@ -31,7 +31,7 @@ class LogRecord:
 
 @dataclass
 class MetricBuffer:
-    """Observer: buffers every step's terms and reads them every `every` steps.
+    """Callback: buffers every step's terms and reads them every `every` steps.
 
     Args:
         every: steps between two readings.

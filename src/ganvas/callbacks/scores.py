@@ -22,7 +22,7 @@ Line = dict[str, Any]
 
 @dataclass
 class Scores:
-    """Observer: whenever `due`, scores `count` images and tells `log`, `say` and `boards`.
+    """Callback: whenever `due`, scores `count` images and tells `log`, `say` and `boards`.
 
     Args:
         recipe: of the run.

@@ -45,7 +45,7 @@ class BenchResult:
         images_per_second: median over the steps.
         images_per_second_low: the lower quartile.
         images_per_second_high: the upper quartile.
-        parts: seconds a step of each part; observers at their defaults, spread over the recipe's length.
+        parts: seconds a step of each part; callbacks at their defaults, spread over the recipe's length.
         operations_per_image: two for each MAC that the mathematics needs, padding left out.
         flops: operations a second that the steps reached.
         machine_flops: what products of matrices reach here, at the same precision, in this run.
@@ -167,7 +167,7 @@ def run_benchmark(
         seconds, parts = _training(chosen, state, batches, place, kind, steps)
         sampled = _sampling(chosen, state, place)
         checkpoint_seconds = _checkpoint(chosen, state)
-        parts["observers"] = callback_seconds(
+        parts["callbacks"] = callback_seconds(
             chosen,
             state,
             batches,
@@ -202,7 +202,7 @@ def run_benchmark(
         peak_memory_bytes=_peak_memory(place),
         full_length_steps=length,
         # The mean: a lazy penalty is in some steps only.
-        full_length_seconds=length * (statistics.fmean(seconds) + parts["observers"]),
+        full_length_seconds=length * (statistics.fmean(seconds) + parts["callbacks"]),
     )
 
 

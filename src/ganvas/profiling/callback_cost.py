@@ -1,4 +1,4 @@
-"""What observers cost at their defaults: each is timed once, and counted as often as the recipe calls it."""
+"""What callbacks cost at their defaults: each is timed once, and counted as often as the recipe calls it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All observers of a run, put together from its recipe."""
+"""All callbacks of a run, put together from its recipe."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from ganvas.recipes.durations import Duration
 from ganvas.runs.animation import animate
 from ganvas.runs.directory import RunDirectory, RunRecord
 from ganvas.training import checkpoint
-from ganvas.training.loop import StepObserver, StepResult
+from ganvas.training.loop import StepCallback, StepResult
 from ganvas.training.state import TrainState
 from ganvas.utils.images import ImageArray
 
 
 class CallbackList:
-    """Observer that calls the others in their order: terms are checked before anything is saved, and
+    """Callback that calls the others in their order: terms are checked before anything is saved, and
     the checkpoint comes last, so that what it is the step of has all been written.
     """
 
@@ -81,22 +81,22 @@ class CallbackList:
             lambda: scores.best_step if scores else None,
             record.to_steps(keep) if keep else None,
         )
-        self._observers: list[StepObserver] = [readings, grids]
+        self._callbacks: list[StepCallback] = [readings, grids]
         if scores:
-            self._observers.append(scores)
+            self._callbacks.append(scores)
         if recipe.accuracy_probe:
             due, count = self._due(recipe.accuracy_probe.interval), recipe.accuracy_probe.images
-            self._observers.append(
+            self._callbacks.append(
                 DiscriminatorAccuracy(
                     conditioned, recipe, record.seed, count, due, record.epoch_of, log.write, display.say
                 )
             )
         if recipe.generator_interval:
             due = self._due(recipe.generator_interval)
-            self._observers.append(
+            self._callbacks.append(
                 GeneratorSaver(lambda step: directory.generator_file(record.epoch_of(step)), due)
             )
-        self._observers += [self._checkpoints, self._custom.on_step]
+        self._callbacks += [self._checkpoints, self._custom.on_step]
         self._custom.on_start()
         if state.step == 0:
             grids.write(state)  # the noise before training
@@ -104,14 +104,14 @@ class CallbackList:
                 self._board.describe(recipe, state)
 
     def __call__(self, progress: StepResult) -> None:
-        """Let every observer look.
+        """Call every callback.
 
         Raises:
             HealthStop: the health monitor found a reason to stop, and was asked to.
         """
         self._display.step(progress.step)
-        for observer in self._observers:
-            observer(progress)
+        for callback in self._callbacks:
+            callback(progress)
         if self._scores is not None and self._scores.stop is not None:  # all of this step has been written
             raise HealthStop(self._scores.stop)
 

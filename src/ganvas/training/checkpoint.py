@@ -124,7 +124,7 @@ def load_network(folder: Path, name: str, network: nn.Module) -> None:
 
 
 def load_weights(file: Path, network: nn.Module) -> None:
-    """Fill a network from one safetensors file, as `observers.saves.Generators` writes them.
+    """Fill a network from one safetensors file, as a recipe with `generator_interval` saves them.
 
     Raises:
         RunError: no such file, damaged, or of another network.

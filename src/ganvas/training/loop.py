@@ -25,7 +25,7 @@ class StepResult:
     state: TrainState
 
 
-StepObserver = Callable[[StepResult], None]
+StepCallback = Callable[[StepResult], None]
 
 
 def training_steps(
