@@ -1,7 +1,9 @@
-"""Atomic writes: to a temporary file, flushed to the disk, renamed.
+"""Files on disk: bounded reads of regular files only, and atomic writes.
 
-Every write of ganvas uses this module, so that a full disk is a one-line error and never corrupts an
-existing file.
+Every write of ganvas uses this module: to a temporary file, flushed to the disk, renamed. So a full disk is a
+one-line error and never corrupts an existing file. Every read of a file that comes from outside (a data set,
+anything in a run directory or a cache) uses `open_regular` or `read_regular`: a named pipe in the place of a
+file does not block, and `/dev/zero` does not fill the memory.
 """
 
 from __future__ import annotations
@@ -11,16 +13,99 @@ import errno
 import glob
 import json
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from ganvas.errors import StorageError
 
 _PART = ".partial"
 _STALE_SECONDS = 24 * 3600
+_UNBLOCKED = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)  # none of these on Windows
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFLNK: "a symbolic link",
+}
+
+
+class IrregularFileError(OSError):
+    """A path leads to something that must not be read or written; `strerror` says what it is.
+
+    It is an `OSError`, so that whoever handles unreadable files handles it too, with the same line.
+    """
+
+
+def open_regular(path: Path, *, limit: int | None = None, follow_links: bool = True) -> BinaryIO:
+    """Open a regular file for reading; nothing else is opened, so nothing blocks.
+
+    Args:
+        path: the file.
+        limit: its largest size in bytes.
+        follow_links: follow a symbolic link at `path` itself. False for the files of a run directory, which
+            come from somewhere else and must not lead out of it.
+
+    Raises:
+        IrregularFileError: a folder, named pipe, socket, device or unwanted link, or above the limit.
+        OSError: the file is missing or not readable.
+    """
+    _check_regular(path, path.stat() if follow_links else path.lstat(), limit)  # a device is not even opened
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | _UNBLOCKED
+    handle = os.open(path, flags if follow_links else flags | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        _check_regular(path, os.fstat(handle), limit)  # again: it may have been exchanged in between
+    except BaseException:
+        os.close(handle)
+        raise
+    return os.fdopen(handle, "rb")
+
+
+def read_regular(path: Path, *, limit: int, follow_links: bool = True) -> bytes:
+    """The content of a regular file of at most `limit` bytes; see `open_regular`."""
+    with open_regular(path, limit=limit, follow_links=follow_links) as stream:
+        content = stream.read(limit + 1)
+    if len(content) > limit:  # it has grown since
+        raise _too_large(path, len(content), limit)
+    return content
+
+
+def _check_regular(path: Path, status: os.stat_result, limit: int | None) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        raise IrregularFileError(errno.EINVAL, f"it is {kind}, expected a regular file", str(path))
+    if limit is not None and status.st_size > limit:
+        raise _too_large(path, status.st_size, limit)
+
+
+def _too_large(path: Path, size: int, limit: int) -> IrregularFileError:
+    text = f"it has {size:,} bytes, expected at most {limit:,}"
+    return IrregularFileError(errno.EFBIG, text, str(path))
+
+
+def _open_for_writing(path: Path, flags: int) -> int:
+    """A handle for writing a regular file; a link at `path` is not followed, so no other file is made.
+
+    Raises:
+        IrregularFileError: there is something else than a regular file.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        _check_regular(path, path.lstat(), None)
+    handle = os.open(
+        path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        | _UNBLOCKED | flags, 0o666,
+    )  # fmt: skip
+    try:
+        _check_regular(path, os.fstat(handle), None)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
 
 
 @contextlib.contextmanager
@@ -96,9 +181,19 @@ def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
     write_bytes(path, text.encode() + b"\n", durable=durable)
 
 
+def append_bytes(path: Path, content: bytes) -> None:
+    """Append to a regular file, which is made where it is missing; a link is not followed.
+
+    Raises:
+        OSError: it cannot be written; `IrregularFileError` where it is no regular file.
+    """
+    with os.fdopen(_open_for_writing(path, os.O_APPEND), "ab") as file:
+        file.write(content)
+
+
 def write_and_sync(path: Path, content: bytes, *, durable: bool) -> None:
-    """Write a file in place and, if `durable`, wait until the disk has it."""
-    with path.open("wb") as file:
+    """Write a file in place (a link is not followed) and, if `durable`, wait until the disk has it."""
+    with os.fdopen(_open_for_writing(path, os.O_TRUNC), "wb") as file:
         file.write(content)
         if durable:
             file.flush()
