@@ -11,7 +11,8 @@ import ganvas
 import tiny
 from ganvas import cli
 from ganvas.callbacks import d_accuracy, sample_grids
-from ganvas.data.clusters import cluster_images, with_cluster_labels
+from ganvas.data.batches import Batches
+from ganvas.data.clusters import cluster_images
 from ganvas.evaluation.history import read_evaluation
 from ganvas.recipes import auto
 from ganvas.runs.conditioning import restore_conditioning
@@ -60,9 +61,7 @@ def test_the_run_records_its_clusters_and_the_file_that_holds_them(tmp_path):
     assert values["clusters"]["counts"] == [20, 20, 20, 20]
     images = ganvas.load_dataset(tmp_path / "shades.npz")
     again = restore_conditioning(run.directory, run.record, images, began=True)
-    assert np.array_equal(
-        again.labels, cluster_images(images, 4, derive_seed(run.record.seed, Stream.CLUSTERS))
-    )
+    assert np.array_equal(again, cluster_images(images, 4, derive_seed(run.record.seed, Stream.CLUSTERS)))
 
 
 def test_pictures_sampled_have_no_labels_where_none_were_there(tmp_path, capsys):
@@ -78,7 +77,7 @@ def test_pictures_sampled_have_no_labels_where_none_were_there(tmp_path, capsys)
     for asked in ("2", "cluster-4"):  # a number would be taken for a class
         assert cli.main(["sample", str(run.path), "--class", asked]) == 2
         assert (
-            "not on classes; train with --conditional for these, or take one of cluster-0 to cluster-3"
+            "not on classes; train with the option conditional for these, or take one of cluster-0 to cluster-3"
             in (capsys.readouterr().err)
         )
 
@@ -184,11 +183,11 @@ def test_clusters_of_the_wrong_number_of_pictures_are_refused(tmp_path):
     [
         (["--clusters", "1"], "clusters 1: expected 2 or more, or 0 for none"),
         (["--clusters", "-3"], "clusters -3: expected 2 or more"),
-        (["--clusters", "81"], "--clusters 81: expected 2 to 80"),
+        (["--clusters", "81"], "clusters 81: expected 2 to 80"),
         (["--clusters", "4", "--conditional"], "choose one"),
         (["--conditional", "--set", "condition_on=clusters"], "choose one"),
         (["--clusters", "4", "--set", "classes=5"], "leave those out"),
-        (["--set", "condition_on=clusters", "--set", "classes=500"], "--clusters 500: expected 2 to 80"),
+        (["--set", "condition_on=clusters", "--set", "classes=500"], "clusters 500: expected 2 to 80"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_is_written(tmp_path, capsys, words, expected):
@@ -289,8 +288,12 @@ def test_the_drawn_recipe_tells_what_is_asked_for():
     assert drawn(5_000, {"condition_on": "clusters"})[0].classes == 50
 
 
-def test_a_set_that_is_sorted_keeps_its_own_labels_elsewhere(tmp_path):
+def test_batches_of_a_set_with_labels_of_its_own_give_the_clusters_and_leave_the_set_as_it_was(tmp_path):
     images = ganvas.load_dataset(shaded(tmp_path, labels=True))
-    told = with_cluster_labels(images, np.arange(80) % 4, ("a", "b", "c", "d"))
+    clusters = cluster_images(images, 4, seed=0)
+    batches = Batches(
+        images, 16, order="shuffle", drop_last=True, seed=0, device=torch.device("cpu"),
+        labels=clusters, num_classes=4,
+    )  # fmt: skip
+    assert np.array_equal(batches.labels(0), clusters[batches.indices(0)])
     assert images.num_classes == 2
-    assert told.num_classes == 4

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ganvas.runs.resume import resume as resume
     from ganvas.runs.run import Run as Run
     from ganvas.runs.run import open_run as open_run
+    from ganvas.runs.train import plan as plan
     from ganvas.runs.train import train as train
 
 __version__ = "0.1.0"
@@ -38,13 +39,14 @@ _MODULES = {
     "fork": "ganvas.runs.fork",
     "load_dataset": "ganvas.data",
     "open_run": "ganvas.runs.run",
+    "plan": "ganvas.runs.train",
     "resume": "ganvas.runs.resume",
     "train": "ganvas.runs.train",
 }
 
 __all__ = [
     "GanvasError", "ImageSet", "Recipe", "Run", "compare", "evaluate", "fork", "load_dataset", "open_run",
-    "register", "resume", "train",
+    "plan", "register", "resume", "train",
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ganvas.data.clusters import Labels
 from ganvas.data.image_set import ImageSet
 from ganvas.networks.conditioning import Batch, class_logits
 from ganvas.networks.layers import inference
@@ -24,6 +25,7 @@ class DiscriminatorAccuracy:
     """Callback: whenever `due`, judges `count` images of each kind and tells `log` and `say`."""
 
     images: ImageSet
+    labels: Labels | None
     recipe: Recipe
     seed: int
     count: int
@@ -42,8 +44,7 @@ class DiscriminatorAccuracy:
         count = min(self.count, len(self.images))
         index = np.sort(np.random.default_rng(seed).choice(len(self.images), count, replace=False))
         chosen = torch.from_numpy(np.ascontiguousarray(self.images.images[index])).to(device)
-        labels = self.images.labels if self.recipe.classes else None
-        classes = None if labels is None else torch.from_numpy(labels[index])  # the same for both kinds
+        classes = None if self.labels is None else torch.from_numpy(self.labels[index])  # the same for both kinds
         inputs = sample_inputs(self.recipe, count, seed, classes=classes).z.to(device)
         on_device = None if classes is None else classes.to(device)
         with inference(state.generator, state.discriminator):

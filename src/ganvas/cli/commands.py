@@ -11,11 +11,11 @@ from ganvas.errors import UserError
 
 if TYPE_CHECKING:
     from ganvas.cli import options
-    from ganvas.runs.options import ForkOptions, ResumeOptions, TrainOptions
+    from ganvas.runs.options import ForkOptions, ResumeOptions
     from ganvas.runs.run import Run
 
 
-def train(a: TrainOptions) -> None:
+def train(a: options.TrainCommandOptions) -> None:
     """`ganvas train`."""
     from ganvas.runs.plan import prepare
     from ganvas.runs.train import start
@@ -49,7 +49,7 @@ def show(a: options.ShowOptions) -> None:
     run = Run.open(a.run)
     print("\n".join(summary(run)))
     if a.layers:
-        from ganvas.profiling.cost import layer_table
+        from ganvas.profiling.flops import layer_table
 
         print("\n".join(["", *layer_table(run.recipe, run.record.data.image_shape)]))
 
@@ -209,7 +209,7 @@ def bench(a: options.BenchOptions) -> None:
 
 def recipes(a: options.RecipesOptions) -> None:
     """`ganvas recipes`."""
-    from ganvas.profiling.cost import recipe_table
+    from ganvas.profiling.flops import recipe_table
 
     del a
     print("\n".join(recipe_table()))
@@ -225,7 +225,7 @@ def recipes_show(a: options.RecipeOptions) -> None:
 def recipes_layers(a: options.RecipeOptions) -> None:
     """`ganvas recipes layers`."""
     from ganvas import recipes as known
-    from ganvas.profiling.cost import layer_table
+    from ganvas.profiling.flops import layer_table
 
     recipe = known.load_recipe(a.name).with_overrides(a.overrides or {})
     side = recipe.image_size or 28

@@ -11,6 +11,7 @@ from typing import Any
 
 from ganvas.runs.options import (
     REQUIRED,
+    TrainOptions,
     device_option,
     mmap_option,
     option,
@@ -53,6 +54,13 @@ def _seed(help_: str) -> Any:
 
 def _json() -> Any:
     return switch("print one JSON object")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainCommandOptions(TrainOptions):
+    """Options of `train`: those of `ganvas.train`, and the dry run, which in Python is `ganvas.plan`."""
+
+    dry_run: bool = switch("print what would be trained, and stop")
 
 
 @dataclass(frozen=True, kw_only=True)

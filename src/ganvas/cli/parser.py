@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from ganvas import __version__
 from ganvas.cli import options
 from ganvas.errors import UserError
-from ganvas.runs.options import ForkOptions, ResumeOptions, TrainOptions
+from ganvas.runs.options import ForkOptions, ResumeOptions
 
 EXAMPLES = """\
 a first run:
@@ -40,7 +40,7 @@ class Command:
 
 COMMANDS = (
     Command(
-        "train", TrainOptions, "train a recipe on a data set into a run directory",
+        "train", options.TrainCommandOptions, "train a recipe on a data set into a run directory",
         ("mlp --data mnist-5k --steps 1000", "photos/ --size 32 --resize crop --budget 20m",
          "tutorial-dcgan --data mnist --dry-run"),
     ),

@@ -2,12 +2,11 @@
 
 A generator conditioned on the cluster need not find the clusters itself, and generates each in proportion to
 its size; no label is used. Source: Liu et al. 2020, arXiv 2006.10728 (clusters of D's features, found again
-during training; here of the pixels, once, before it); k-means: see `ganvas.metrics.kmeans`.
+during training; here of the pixels, once, before it); k-means: see `ganvas.metrics.knn`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,7 +18,7 @@ from torch.nn import functional as F
 from ganvas.data.batches import IMAGES_PER_READ
 from ganvas.data.image_set import ImageSet, iter_chunks
 from ganvas.errors import UserError
-from ganvas.metrics.kmeans import SAMPLES, assign_clusters, kmeans_centers
+from ganvas.metrics.knn import SAMPLES, assign_clusters, kmeans_centers
 from ganvas.utils.memory import release_pages
 
 # Larger images, gray and RGB, are downsampled to this many pixels per side: coarse structure suffices.
@@ -44,7 +43,7 @@ def cluster_images(images: ImageSet, count: int, seed: int) -> Labels:
     most = min(len(images), MAX_CLUSTERS)
     if not 2 <= count <= most:
         raise UserError(
-            f"--clusters {count}: expected 2 to {most:,} for the {len(images):,} images of {images.name}, "
+            f"clusters {count}: expected 2 to {most:,} for the {len(images):,} images of {images.name}, "
             f"or 0 for none"
         )
     rows = np.random.default_rng(seed).choice(len(images), min(len(images), SAMPLES), replace=False)
@@ -58,11 +57,6 @@ def cluster_images(images: ImageSet, count: int, seed: int) -> Labels:
         labels[start : start + len(part)] = assign_clusters((_coarse(part) - mean) @ axes, centers).numpy()
         start += len(part)
     return labels
-
-
-def with_cluster_labels(images: ImageSet, labels: Labels, names: tuple[str, ...]) -> ImageSet:
-    """The same images with cluster labels int64 [N] and these class names."""
-    return dataclasses.replace(images, labels=labels, class_names=names)
 
 
 def _select(pixels: NDArray[np.uint8], rows: Labels) -> Iterator[NDArray[np.uint8]]:

@@ -26,7 +26,7 @@ from ganvas.recipes import auto
 from ganvas.recipes.durations import to_steps
 from ganvas.recipes.schema import Recipe
 from ganvas.training import checkpoint, updates
-from ganvas.training.conditioning import condition
+from ganvas.training.conditioning import conditioning_labels
 from ganvas.training.loop import training_steps
 from ganvas.training.rng import StepRNG
 from ganvas.training.sampling import generate
@@ -148,7 +148,7 @@ def run_benchmark(
         UserError: anything asked for that cannot be.
     """
     if steps < 3:
-        raise UserError(f"--steps {steps}: expected 3 or more")
+        raise UserError(f"steps {steps}: expected 3 or more")
     changed = dict(overrides or {})
     chosen = None if recipe == "auto" else _found(recipe).with_overrides(changed)
     place = devices.resolve_device(device)
@@ -163,7 +163,7 @@ def run_benchmark(
         machine_flops = peak_matmul_flops(place, dtype)
         plain_flops = machine_flops if dtype == torch.float32 else peak_matmul_flops(place, torch.float32)
         state = new_state(chosen, images.image_shape, 0, place)
-        batches = _batches(chosen, condition(images, chosen, 0), place)
+        batches = _batches(chosen, images, place)
         seconds, parts = _training(chosen, state, batches, place, kind, steps)
         sampled = _sampling(chosen, state, place)
         checkpoint_seconds = _checkpoint(chosen, state)
@@ -218,8 +218,8 @@ def _batches(recipe: Recipe, images: ImageSet, device: torch.device) -> Batches:
         drop_last=True,  # all steps alike
         seed=0,
         device=device,
+        labels=conditioning_labels(images, recipe, 0),
         steps_from=recipe.batch_size,
-        labels=images.labels,
         num_classes=recipe.classes,
     )
 

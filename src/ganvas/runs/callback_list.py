@@ -14,10 +14,11 @@ from ganvas.callbacks.progress import Display
 from ganvas.callbacks.sample_grids import SampleGrids
 from ganvas.callbacks.scores import Scores
 from ganvas.callbacks.tensorboard import MISSING, TensorBoard, installed
+from ganvas.data.clusters import Labels
 from ganvas.data.image_set import ImageSet
 from ganvas.errors import CallbackError, GanvasError, HealthStop, RunError
 from ganvas.evaluation import load_reference
-from ganvas.profiling.score_interval import score_interval
+from ganvas.profiling.flops import score_interval
 from ganvas.recipes.durations import Duration
 from ganvas.runs.animation import animate
 from ganvas.runs.directory import RunDirectory, RunRecord
@@ -37,7 +38,7 @@ class CallbackList:
         directory: RunDirectory,
         record: RunRecord,
         images: ImageSet,
-        conditioned: ImageSet,
+        labels: Labels | None,
         state: TrainState,
         display: Display,
         callbacks: Sequence[Callback] = (),
@@ -88,7 +89,7 @@ class CallbackList:
             due, count = self._due(recipe.accuracy_probe.interval), recipe.accuracy_probe.images
             self._callbacks.append(
                 DiscriminatorAccuracy(
-                    conditioned, recipe, record.seed, count, due, record.epoch_of, log.write, display.say
+                    images, labels, recipe, record.seed, count, due, record.epoch_of, log.write, display.say
                 )
             )
         if recipe.generator_interval:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,8 +12,9 @@ import torch
 import ganvas
 from ganvas.callbacks.base import Callback, load_callback
 from ganvas.callbacks.progress import make_display
-from ganvas.data import ImageSet
+from ganvas.data import DATASET_NAMES, ImageSet
 from ganvas.data.batches import Batches
+from ganvas.data.clusters import Labels
 from ganvas.errors import GanvasError, UserError
 from ganvas.recipes.schema import Recipe
 from ganvas.report import report
@@ -105,8 +107,17 @@ def _register_objective(function: Any) -> str:
     return name
 
 
-def make_batches(recipe: Recipe, images: ImageSet, seed: int, device: torch.device) -> Batches:
-    """Batches of the images as the recipe orders them."""
+def recorded_request(data: str | Path, images: ImageSet) -> str:
+    """What `run.json` says of where the data set is: its name, or the absolute path."""
+    if isinstance(data, str) and data in DATASET_NAMES:
+        return images.name  # the bundled digits may stand in for MNIST
+    return str(Path(data).expanduser().resolve())
+
+
+def make_batches(
+    recipe: Recipe, images: ImageSet, labels: Labels | None, seed: int, device: torch.device
+) -> Batches:
+    """Batches of the images as the recipe orders them, with the labels int64 [N] to condition on."""
     with devices.memory_errors():
         return Batches(
             images,
@@ -116,6 +127,6 @@ def make_batches(recipe: Recipe, images: ImageSet, seed: int, device: torch.devi
             seed=seed,
             device=device,
             steps_from=recipe.batch_size,
-            labels=images.labels,
+            labels=labels,
             num_classes=recipe.classes,
         )

@@ -14,71 +14,70 @@ import safetensors
 import safetensors.numpy
 
 from ganvas.data import ImageSet
-from ganvas.data.clusters import Labels, with_cluster_labels
-from ganvas.errors import DataError, RunError
+from ganvas.data.clusters import Labels
+from ganvas.errors import RunError
 from ganvas.recipes.schema import Recipe
 from ganvas.runs.directory import ClusterRecord, RunDirectory, RunRecord
-from ganvas.training.conditioning import condition
+from ganvas.training.conditioning import conditioning_labels
 from ganvas.utils.io import write_bytes
 
 
 def restore_conditioning(
     directory: RunDirectory, record: RunRecord, images: ImageSet, *, began: bool
-) -> ImageSet:
-    """The labels or clusters that a resumed run was conditioned on before.
+) -> Labels | None:
+    """The labels int64 [N] that a resumed run was conditioned on before; None where it was not.
 
     Args:
         directory: of the run.
         record: of the run.
-        images: its set.
-        began: whether it has a checkpoint; where it has none, clusters that cannot be read are found anew.
+        images: its set, of N images.
+        began: whether it has a checkpoint; where it has none, unreadable clusters are computed again.
 
     Raises:
         RunError: the file is not there, or not what was written.
     """
     if record.clusters is None:
-        return images
-    file = directory.clusters
+        return conditioning_labels(images, record.recipe, record.seed)
     try:
-        return with_cluster_labels(images, _read(file, record.clusters.sha256), record.class_names)
-    except (RunError, DataError) as error:
+        return _read(directory.clusters, record.clusters.sha256, len(images))
+    except RunError as error:
         if began:
-            what = error if isinstance(error, RunError) else f"{file} is damaged: {error}"
             raise RunError(
-                f"{what}; it says which cluster each image is in, and the run cannot go on without: "
+                f"{error}; it says which cluster each image is in, and the run cannot continue without it: "
                 f"restore it, or train a new run"
             ) from None
-        again = condition(images, record.recipe, record.seed)
-        write_clusters(directory, again)
-        return again
+        labels = conditioning_labels(images, record.recipe, record.seed)
+        assert labels is not None
+        write_clusters(directory, labels)
+        return labels
 
 
-def cluster_record(images: ImageSet, recipe: Recipe) -> ClusterRecord | None:
-    """What `run.json` says of the clusters, in a run conditioned on them."""
+def cluster_record(labels: Labels | None, recipe: Recipe) -> ClusterRecord | None:
+    """What `run.json` says of the clusters `labels`; None in a run not conditioned on clusters."""
     if not recipe.conditioned_on_clusters:
         return None
-    assert images.labels is not None
-    counts = np.bincount(images.labels, minlength=recipe.classes).tolist()
-    return ClusterRecord(counts=tuple(counts), sha256=_digest(images.labels))
+    assert labels is not None
+    counts = np.bincount(labels, minlength=recipe.classes).tolist()
+    return ClusterRecord(counts=tuple(counts), sha256=_digest(labels))
 
 
-def write_clusters(directory: RunDirectory, images: ImageSet) -> None:
-    """Put the clusters into the run directory."""
-    assert images.labels is not None
-    content = safetensors.numpy.save({"labels": images.labels.astype(np.int32)})
+def write_clusters(directory: RunDirectory, labels: Labels) -> None:
+    """Write the cluster of each image, int64 [N], into the run directory."""
+    content = safetensors.numpy.save({"labels": labels.astype(np.int32)})
     write_bytes(directory.clusters, content, durable=True)
 
 
-def _read(file: Path, sha256: str) -> Labels:
+def _read(file: Path, sha256: str, count: int) -> Labels:
     try:
         labels = safetensors.numpy.load(file.read_bytes())["labels"]
     except OSError as error:
         raise RunError(f"cannot read {file}: {error.strerror}") from None
     except (KeyError, safetensors.SafetensorError):
         raise RunError(f"{file} is damaged: it holds no labels") from None
-    if labels.dtype != np.int32 or labels.ndim != 1:
+    if labels.dtype != np.int32 or labels.shape != (count,):
         raise RunError(
-            f"{file} is damaged: expected labels int32 [N], got {labels.dtype} {list(labels.shape)}"
+            f"{file} is damaged: expected one label per image, int32 [{count}], got {labels.dtype} "
+            f"{list(labels.shape)}"
         )
     if _digest(labels) != sha256:
         raise RunError(f"{file} is damaged: run.json has another hash of its labels")

@@ -26,9 +26,9 @@ from ganvas.runs.common import (
     validate_seed,
 )
 from ganvas.runs.conditioning import restore_conditioning
-from ganvas.runs.directory import ForkRecord, RunDirectory
-from ganvas.runs.options import ForkOptions
-from ganvas.runs.resume import device_of, reload_data, resume
+from ganvas.runs.directory import ForkRecord, RunDirectory, RunRecord
+from ganvas.runs.options import ForkOptions, ResumeOptions
+from ganvas.runs.resume import device_of, reload_data, resume_from_options
 from ganvas.runs.run import Run, StepChoice
 from ganvas.training import checkpoint
 from ganvas.utils import devices, memory
@@ -79,25 +79,7 @@ def fork(
         UserError: no such checkpoint, settings that need other networks, a directory that is taken.
         MachineError: as `train`.
     """
-    return fork_from_options(
-        ForkOptions(
-            run=run,
-            step=step,
-            out=out,
-            overrides=overrides,
-            seed=seed,
-            epochs=epochs,
-            steps=steps,
-            data=data,
-            mmap_threshold=mmap_threshold,
-            device=device,
-            tensorboard=tensorboard,
-            health=health,
-            quiet=quiet,
-            callbacks=callbacks,
-            command=command,
-        )
-    )
+    return fork_from_options(ForkOptions(**locals()))
 
 
 def fork_from_options(o: ForkOptions) -> Run:
@@ -106,18 +88,19 @@ def fork_from_options(o: ForkOptions) -> Run:
     callbacks = load_callbacks(o.callbacks)
     parent = Run.open(o.run)
     # Refuse what the fork could not train on before anything of it is written.
-    target = device_of(parent.record, o.device)
+    device = device_of(parent.record, o.device)
     images = reload_data(parent.record, o.data, o.mmap_threshold)
     recipe = parent.recipe.with_overrides(changed)
     check_same_networks(parent.recipe, recipe)
-    conditioned = restore_conditioning(parent.directory, parent.record, images, began=True)
-    make_batches(recipe, conditioned, parent.record.seed, target)
-    made = creation_info(o.command or f"ganvas.fork({str(o.run)!r}, step={o.step!r}, ...)")
-    directory = new_fork(parent, o.step, o.out, changed, seed=validate_seed(o.seed), made=made)
-    return resume(
-        directory.path, data=o.data, mmap_threshold=o.mmap_threshold, device=o.device, quiet=o.quiet,
+    labels = restore_conditioning(parent.directory, parent.record, images, began=True)
+    make_batches(recipe, images, labels, parent.record.seed, device)
+    info = creation_info(o.command or f"ganvas.fork({str(o.run)!r}, step={o.step!r}, ...)")
+    directory = new_fork(parent, o.step, o.out, changed, seed=validate_seed(o.seed), info=info)
+    options = ResumeOptions(
+        run=directory.path, data=o.data, mmap_threshold=o.mmap_threshold, device=o.device, quiet=o.quiet,
         callbacks=callbacks,
     )  # fmt: skip
+    return resume_from_options(options, images)
 
 
 def new_fork(
@@ -127,17 +110,17 @@ def new_fork(
     overrides: Mapping[str, Any],
     *,
     seed: int | None = None,
-    made: Mapping[str, Any],
+    info: Mapping[str, str],
 ) -> RunDirectory:
     """Make the fork's directory, ready for `resume`.
 
     Args:
         run: the run to continue from.
-        step: which checkpoint of it; see `Run.chosen_step`.
+        step: which checkpoint of it; see `Run.resolve_step`.
         out: the new run directory; `<run>-from-<step>` where None.
         overrides: recipe keys to change, by their path.
         seed: of all randomness from there on; the run's own where None.
-        made: what `run.json` says of how it was made: its `command`, `created` and `ganvas`.
+        info: what `run.json` says of how it was made: its `command`, `created` and `ganvas`.
 
     Raises:
         UserError: no such checkpoint, settings that need other networks, a directory that is taken.
@@ -145,67 +128,75 @@ def new_fork(
     number = run.resolve_step(step)
     recipe = run.recipe.with_overrides(overrides)
     check_same_networks(run.recipe, recipe)
-    record = run.record
+    record = _forked_record(run, number, recipe, overrides, seed).model_copy(update=dict(info))
+    path = Path(out).expanduser().resolve() if out else _free_name(run.path.resolve(), number)
+    if path.exists():
+        raise RunError(f"out {path} exists: a fork needs a new directory")
+    with devices.memory_errors():
+        folder = checkpoint.checkpoint_path(run.directory.checkpoints, number)
+        state = checkpoint.load(folder, record.data.image_shape, torch.device("cpu"), recipe)
+    partial = RunDirectory(path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial"))
+    with storage_errors(str(path)):
+        try:
+            partial.samples.mkdir(parents=True)
+            checkpoint.save(partial.checkpoints, state, recipe)
+            _copy_history(run.directory, partial, number)
+            partial.write(record)
+            partial.path.rename(path)
+        except BaseException:
+            shutil.rmtree(partial.path, ignore_errors=True)
+            raise
+    return RunDirectory(path)
+
+
+def _forked_record(
+    run: Run, step: int, recipe: Recipe, overrides: Mapping[str, Any], seed: int | None
+) -> RunRecord:
+    """The content of the fork's `run.json`, but for how it was made.
+
+    Raises:
+        UserError: it would end before it begins.
+    """
+    parent = run.record
     epoch = steps_per_epoch(
-        record.data.images,
+        parent.data.images,
         recipe.real_batch_size,
         recipe.data_order.order,
         recipe.data_order.drop_last,
         recipe.batch_size,
     )
-    if record.model_copy(update={"recipe": recipe, "steps_per_epoch": epoch}).steps <= number:
-        raise UserError(
-            f"the fork would begin at step {number} and end at {recipe.length}: give a longer length "
-            f"(--steps or --epochs)"
-        )
-    path = Path(out).expanduser().resolve() if out else _free_name(run.path.resolve(), number)
-    if path.exists():
-        raise RunError(f"--out {path} exists: a fork needs a new directory")
-    changed = dict(overrides)
-    if seed is not None:
-        changed["seed"] = seed
-    cpu = torch.device("cpu")
-    with devices.memory_errors():
-        folder = checkpoint.checkpoint_path(run.directory.checkpoints, number)
-        state = checkpoint.load(folder, record.data.image_shape, cpu, recipe)
-    kind = recipe.precision if "precision" in overrides else record.precision
-    device = torch.device(str(record.machine.get("device", "cpu")))
-    forked = record.model_copy(
+    precision = recipe.precision if "precision" in overrides else parent.precision
+    device = torch.device(str(parent.machine.get("device", "cpu")))
+    changed = dict(overrides) if seed is None else {**overrides, "seed": seed}
+    record = parent.model_copy(
         update={
             "recipe": recipe,
             "steps_per_epoch": epoch,
-            "precision": devices.resolve_precision(kind, device),
-            "seed": record.seed if seed is None else seed,
-            "fork": ForkRecord(parent=str(run.path.resolve()), step=number, overrides=changed),
-            **made,
+            "precision": devices.resolve_precision(precision, device),
+            "seed": parent.seed if seed is None else seed,
+            "fork": ForkRecord(parent=str(run.path.resolve()), step=step, overrides=changed),
         }
     )
-    aside = RunDirectory(path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial"))
-    with storage_errors(str(path)):
-        try:
-            aside.samples.mkdir(parents=True)
-            checkpoint.save(aside.checkpoints, state, recipe)
-            _copy_history(run.directory, aside, number)
-            aside.write(forked)
-            aside.path.rename(path)
-        except BaseException:
-            shutil.rmtree(aside.path, ignore_errors=True)
-            raise
-    return RunDirectory(path)
+    if record.steps <= step:
+        raise UserError(
+            f"the fork would begin at step {step} and end at {recipe.length}: give a longer length, in steps "
+            f"or epochs"
+        )
+    return record
 
 
 def check_same_networks(before: Recipe, after: Recipe) -> None:
-    """Weights can only go on in the networks that they belong to, on the data that these have seen.
+    """Refuse changes of networks or data: a checkpoint fits only the networks that it was saved from.
 
     Raises:
-        UserError: the key that cannot be another.
+        UserError: it names the key that cannot be changed.
     """
     for name in _FIXED:
         if getattr(before, name) != getattr(after, name):
             raise UserError(f"a fork continues on the same data: {name} cannot be changed; train a new run")
     for name in _NETWORKS:
         old, new = getattr(before, name), getattr(after, name)
-        # Dropout and the rule for first weights may change: neither changes the tensors.
+        # Dropout and the rule of initialization may change: neither changes the tensors.
         if name in ("generator", "discriminator"):
             free = {"dropout": None, "init": None}
             old, new = (
@@ -230,8 +221,8 @@ def _copy_history(parent: RunDirectory, child: RunDirectory, step: int) -> None:
 
 def _free_name(path: Path, step: int) -> Path:
     name = f"{path.name}-from-{step}"
-    found, number = path.with_name(name), 1
-    while found.exists():
+    free, number = path.with_name(name), 1
+    while free.exists():
         number += 1
-        found = path.with_name(f"{name}-{number}")
-    return found
+        free = path.with_name(f"{name}-{number}")
+    return free

@@ -154,7 +154,6 @@ class TrainOptions:
     overwrite: bool = switch("replace a run that is already in DIR")
     quiet: bool = switch("show nothing while training")
     callbacks: Sequence[Callback | str] = callbacks_option()
-    dry_run: bool = switch("print what would be trained, and stop")
     command: str | None = None
 
 

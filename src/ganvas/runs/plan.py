@@ -13,18 +13,25 @@ import torch
 from ganvas import recipes
 from ganvas.data import DATASET_NAMES, ImageSet, load_dataset
 from ganvas.data.batches import Batches
+from ganvas.data.clusters import Labels
 from ganvas.errors import DataError, RecipeError, UserError, printable
 from ganvas.networks.conditioning import check_class_logits
-from ganvas.profiling.score_interval import step_seconds
+from ganvas.profiling.flops import step_seconds
 from ganvas.recipes import auto
 from ganvas.recipes.durations import to_steps
 from ganvas.recipes.schema import Recipe
-from ganvas.runs.common import collect_overrides, creation_info, make_batches, validate_seed
+from ganvas.runs.common import (
+    collect_overrides,
+    creation_info,
+    make_batches,
+    recorded_request,
+    validate_seed,
+)
 from ganvas.runs.conditioning import cluster_record
 from ganvas.runs.directory import DataRecord, RunDirectory, RunRecord, free_directory
 from ganvas.runs.options import TrainOptions
 from ganvas.training import updates
-from ganvas.training.conditioning import condition
+from ganvas.training.conditioning import conditioning_labels
 from ganvas.training.state import TrainState, new_state
 from ganvas.utils import devices
 
@@ -40,8 +47,8 @@ class TrainingPlan:
         directory: of the run.
         record: the content of `run.json`.
         images: the data set.
-        conditioned: the same images with the labels to condition on.
-        batches: of these.
+        labels: int64 [N], to condition on; None where the recipe is not conditioned.
+        batches: of both.
         update: the recipe's training step.
         state: before the first step.
         device: to train on.
@@ -50,7 +57,7 @@ class TrainingPlan:
     directory: RunDirectory
     record: RunRecord
     images: ImageSet
-    conditioned: ImageSet
+    labels: Labels | None
     batches: Batches
     update: updates.Update
     state: TrainState
@@ -145,8 +152,8 @@ def prepare(options: TrainOptions) -> TrainingPlan:
         changed["classes"], changed["condition_on"] = _label_count(images, changed.get("classes")), "labels"
     recipe, reasons = _finish_recipe(named, images, changed, options)
     with devices.memory_errors():
-        conditioned = condition(images, recipe, options.seed)
-    batches = make_batches(recipe, conditioned, options.seed, device)
+        labels = conditioning_labels(images, recipe, options.seed)
+    batches = make_batches(recipe, images, labels, options.seed, device)
     recipe, more = _within_budget(recipe, named, images, options, device)
     steps = to_steps(recipe.length, batches.steps_per_epoch)
     update = updates.make_update(recipe, steps)
@@ -158,13 +165,13 @@ def prepare(options: TrainOptions) -> TrainingPlan:
         seed=options.seed,
         data=_data_record(images, requested, split, options),
         steps_per_epoch=batches.steps_per_epoch,
-        clusters=cluster_record(conditioned, recipe),
+        clusters=cluster_record(labels, recipe),
         precision=devices.resolve_precision(recipe.precision, device),
         notes=(*_data_notes(recipe, images), *reasons, *more),
         **creation_info(options.command or f"ganvas.train({recipe.name!r}, ...)"),
         machine=devices.describe_machine(device),
     )
-    return TrainingPlan(directory, record, images, conditioned, batches, update, state, device)
+    return TrainingPlan(directory, record, images, labels, batches, update, state, device)
 
 
 def _recipe_and_data(
@@ -256,12 +263,8 @@ def _within_budget(
 
 
 def _data_record(images: ImageSet, requested: Any, split: str, options: TrainOptions) -> DataRecord:
-    if isinstance(requested, str) and requested in DATASET_NAMES:
-        requested = images.name  # the bundled digits may stand in for MNIST
-    else:
-        requested = str(Path(requested).expanduser().resolve())
     return DataRecord(
-        requested=requested,
+        requested=recorded_request(requested, images),
         name=images.name,
         split=split,
         size=options.size,
@@ -343,5 +346,5 @@ def _data_notes(recipe: Recipe, images: ImageSet) -> Iterator[str]:
     if side is not None and (height, width) != (side, side):
         yield (
             f"{recipe.name} was designed for {side}x{side} images; its networks are built for "
-            f"{height}x{width} here (--size {side} --resize crop|pad|resize changes the images instead)"
+            f"{height}x{width} here (size={side} with resize changes the images instead)"
         )

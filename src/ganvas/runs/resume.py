@@ -1,4 +1,4 @@
-"""`resume`: on from a run's newest checkpoint, or a branch from any of them."""
+"""`resume`: continue a run from its newest checkpoint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from ganvas.callbacks.base import Callback
 from ganvas.callbacks.progress import Display, make_display
-from ganvas.data import DATASET_NAMES, ImageSet, load_dataset
+from ganvas.data import ImageSet, load_dataset
 from ganvas.errors import RecipeError, RunError
 from ganvas.recipes.durations import to_steps
 from ganvas.recipes.schema import Recipe, parse_recipe
@@ -19,6 +19,7 @@ from ganvas.runs.common import (
     evaluate_and_report,
     load_callbacks,
     make_batches,
+    recorded_request,
 )
 from ganvas.runs.conditioning import cluster_record, restore_conditioning
 from ganvas.runs.directory import RunDirectory, RunRecord
@@ -62,24 +63,11 @@ def resume(
         UserError: no run there, other data, all checkpoints damaged.
         MachineError: as `train`.
     """
-    return resume_from_options(
-        ResumeOptions(
-            run=run,
-            epochs=epochs,
-            steps=steps,
-            data=data,
-            mmap_threshold=mmap_threshold,
-            device=device,
-            tensorboard=tensorboard,
-            health=health,
-            quiet=quiet,
-            callbacks=callbacks,
-        )
-    )
+    return resume_from_options(ResumeOptions(**locals()))
 
 
-def resume_from_options(o: ResumeOptions) -> Run:
-    """`resume`, with its parameters in one object."""
+def resume_from_options(o: ResumeOptions, images: ImageSet | None = None) -> Run:
+    """`resume` with its parameters in one object, and the run's images where they are loaded already."""
     callbacks = load_callbacks(o.callbacks)
     directory = RunDirectory(Path(o.run).expanduser())
     directory.read()  # refuses what is no run before a lock is put there
@@ -88,53 +76,46 @@ def resume_from_options(o: ResumeOptions) -> Run:
         recipe = record.recipe.with_overrides(
             collect_overrides(None, o.epochs, o.steps, tensorboard=o.tensorboard, health=o.health)
         )
-        notes = (*record.notes, *_stretched(record, recipe))
+        notes = (*record.notes, *_schedule_notes(record, recipe))
         record = record.model_copy(update={"recipe": recipe, "notes": notes})
-        if o.data is not None:  # from now on it lies there
-            requested = (
-                o.data
-                if isinstance(o.data, str) and o.data in DATASET_NAMES
-                else str(Path(o.data).expanduser().resolve())
-            )
-            record = record.model_copy(
-                update={"data": record.data.model_copy(update={"requested": str(requested)})}
-            )
-        target = device_of(record, o.device)
-        images = reload_data(record, o.data, o.mmap_threshold)
+        device = device_of(record, o.device)
+        if images is None:
+            images = reload_data(record, o.data, o.mmap_threshold)
+        if o.data is not None:  # from now on it is there
+            data = record.data.model_copy(update={"requested": recorded_request(o.data, images)})
+            record = record.model_copy(update={"data": data})
         display = make_display(record.steps, 0, quiet=o.quiet)
-        state = _newest_state(directory, record, images, target, display)
+        state = _newest_state(directory, record, images, device, display)
         if state.step >= record.steps:
-            display.say(
-                f"{directory.path} is complete at step {state.step}; to train on, give a longer length: "
-                f"ganvas resume {directory.shell_path} --steps {2 * state.step}"
-            )
-            if not directory.animation.exists():  # killed between the last save and the end
-                Run.open(directory.path).animate()
-            if recipe.scores is not None and not directory.evaluation.exists():
-                return evaluate_and_report(directory, images=images, quiet=o.quiet)
-            return Run.open(directory.path)
+            return _finish(directory, state.step, images, display, quiet=o.quiet)
         update = _make_update(recipe, record.steps)
         with devices.memory_errors():
-            conditioned = restore_conditioning(directory, record, images, began=state.step > 0)
-        record = record.model_copy(update={"clusters": cluster_record(conditioned, recipe)})
-        batches = make_batches(recipe, conditioned, record.seed, target)
+            labels = restore_conditioning(directory, record, images, began=state.step > 0)
+        record = record.model_copy(update={"clusters": cluster_record(labels, recipe)})
+        batches = make_batches(recipe, images, labels, record.seed, device)
         directory.write(record)
         directory.remove_results()
         session.run(
             Session(
-                directory,
-                record,
-                images,
-                conditioned,
-                batches,
-                update,
-                state,
-                target,
-                quiet=o.quiet,
+                directory, record, images, labels, batches, update, state, device, quiet=o.quiet,
                 callbacks=callbacks,
             )
-        )
+        )  # fmt: skip
         return evaluate_and_report(directory, images=images, quiet=o.quiet)
+
+
+def _finish(directory: RunDirectory, step: int, images: ImageSet, display: Display, *, quiet: bool) -> Run:
+    """The complete run, with the results that a kill at its end kept from being written."""
+    display.say(
+        f"{directory.path} is complete at step {step}; to train on, give a longer length: "
+        f"ganvas resume {directory.shell_path} --steps {2 * step}"
+    )
+    run = Run.open(directory.path)
+    if not directory.animation.exists():
+        run.animate()
+    if run.recipe.scores is not None and not directory.evaluation.exists():
+        return evaluate_and_report(directory, images=images, quiet=quiet)
+    return run
 
 
 def _make_update(recipe: Recipe, steps: int) -> updates.Update:
@@ -148,51 +129,49 @@ def _make_update(recipe: Recipe, steps: int) -> updates.Update:
     except RecipeError as error:
         if not str(error).startswith("unknown "):
             raise
-        raise RecipeError(
-            f"{error}; where it is code of your own, import its module first: --plugin FILE"
-        ) from None
+        raise RecipeError(f"{error}; where it is code of your own, import it first, as a plugin") from None
 
 
 def device_of(record: RunRecord, device: str) -> torch.device:
-    """The device to go on with, its threads as they were: another number sums in another order."""
+    """The device to continue on, with the threads of before: another number sums in another order."""
     if device == "auto" and record.machine.get("device") == "cpu":
         device = "cpu"
-    place = devices.resolve_device(device)
+    resolved = devices.resolve_device(device)
     threads = record.machine.get("threads")
-    if place.type == "cpu" and isinstance(threads, int) and 1 <= threads <= 4096:
+    if resolved.type == "cpu" and isinstance(threads, int) and 1 <= threads <= 4096:
         devices.set_threads(threads)
-    return place
+    return resolved
 
 
 def _newest_state(
-    directory: RunDirectory, record: RunRecord, images: ImageSet, place: torch.device, shown: Display
+    directory: RunDirectory, record: RunRecord, images: ImageSet, device: torch.device, display: Display
 ) -> TrainState:
-    """The state to go on from; a run killed before its first save begins anew.
+    """The state to continue from; a run killed before its first save starts again.
 
     Raises:
         RunError: no checkpoint is whole, or the newest is of another recipe.
     """
     if not checkpoint.saved_steps(directory.checkpoints):
-        return new_state(record.recipe, images.image_shape, record.seed, place)
+        return new_state(record.recipe, images.image_shape, record.seed, device)
     folder, notes = checkpoint.latest_valid(directory.checkpoints)
     for note in notes:
-        shown.say(note)
+        display.say(note)
     trained = parse_recipe(checkpoint.read_state(folder)["recipe"])
     differing = trained.training_settings() ^ record.recipe.training_settings()
     if differing:
         keys = ", ".join(sorted({key for key, _ in differing}))
         raise RunError(
-            f"{directory.record_path} and checkpoint {folder.name} differ in {keys}: a run goes on as it "
-            f"began; put the value back, or train a new run"
+            f"{directory.record_path} and checkpoint {folder.name} differ in {keys}: a run continues with "
+            f"the settings it began with; put the value back, or train a new run"
         )
-    return checkpoint.load(folder, images.image_shape, place)
+    return checkpoint.load(folder, images.image_shape, device)
 
 
 def reload_data(record: RunRecord, data: str | Path | None, mmap_threshold: float) -> ImageSet:
     """The run's images, wherever they lie now.
 
     Raises:
-        RunError: the images found are others.
+        RunError: the images are not those that the run was trained on.
     """
     known = record.data
     name = data if data is not None else known.requested
@@ -202,13 +181,13 @@ def reload_data(record: RunRecord, data: str | Path | None, mmap_threshold: floa
     if images.fingerprint != known.fingerprint:
         raise RunError(
             f"the run was trained on other images: fingerprint {known.fingerprint[:12]} expected, "
-            f"{images.source} has {images.fingerprint[:12]}; name the right set with --data"
+            f"{images.source} has {images.fingerprint[:12]}; give the right set as data"
         )
     return images
 
 
-def _stretched(record: RunRecord, recipe: Recipe) -> Iterator[str]:
-    """What another length does to a run whose learning rates follow its length."""
+def _schedule_notes(record: RunRecord, recipe: Recipe) -> Iterator[str]:
+    """What another length does to a run whose learning-rate schedules follow its length."""
     before, after = record.steps, to_steps(recipe.length, record.steps_per_epoch)
     schedules = [recipe.generator_optimizer.schedule, recipe.discriminator_optimizer.schedule]
     for schedule in dict.fromkeys(schedule for schedule in schedules if schedule is not None):
@@ -216,5 +195,5 @@ def _stretched(record: RunRecord, recipe: Recipe) -> Iterator[str]:
             now, then = schedule.at(min(before / after, 1)), schedule.final
             yield (
                 f"the learning-rate schedule is stretched from {before} to {after} steps: at step {before} "
-                f"the rates are at {now:.0%} of the recipe's instead of {then:.0%}"
+                f"the learning rates are {now:.0%} of the recipe's instead of {then:.0%}"
             )

@@ -1,4 +1,4 @@
-"""One process's part of a run: from where the state stands to the end, everything observed."""
+"""Training within one process: from the current state to the end of the run, with all its callbacks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ganvas.callbacks.base import Callback
 from ganvas.callbacks.progress import Display, make_display
 from ganvas.data import ImageSet
 from ganvas.data.batches import Batches
+from ganvas.data.clusters import Labels
 from ganvas.errors import CallbackError, HealthStop, TrainingError
 from ganvas.runs.callback_list import CallbackList
 from ganvas.runs.directory import RunDirectory, RunRecord
@@ -23,19 +24,19 @@ from ganvas.utils.signals import stop_requests
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped the run; everything is saved. `args[0]` says how to go on."""
+    """The user stopped the run; everything is saved. `args[0]` says how to resume."""
 
 
 @dataclass
 class Session:
-    """What one process needs to train. `conditioned` are the images with the
-    labels that the networks are conditioned on.
+    """What one process needs to train. `labels` int64 [N] are what the networks are conditioned on, if on
+    anything: those of the images, or their clusters.
     """
 
     directory: RunDirectory
     record: RunRecord
     images: ImageSet
-    conditioned: ImageSet
+    labels: Labels | None
     batches: Batches
     update: updates.Update
     state: TrainState
@@ -49,24 +50,24 @@ def run(s: Session) -> None:
 
     Raises:
         Interrupted: stopped by the user; a checkpoint was saved.
-        TrainingError: a loss or weight is no longer finite.
+        TrainingError: a loss or parameter is no longer finite.
         StorageError: the disk is full; the last good checkpoint is kept.
     """
     recipe, record, directory = s.record.recipe, s.record, s.directory
     latent, frequencies = recipe.latent, record.class_frequencies
-    shown = make_display(record.steps, s.state.step, quiet=s.quiet)
+    display = make_display(record.steps, s.state.step, quiet=s.quiet)
 
     def random(step: int) -> StepRNG:
         return StepRNG(record.seed, step, latent.size, latent.distribution, s.device, frequencies)
 
     devices.make_deterministic(s.device)
-    with stop_requests() as stopped, devices.memory_errors(), shown:
-        _announce(s, shown)
+    with stop_requests() as stopped, devices.memory_errors(), display:
+        _announce(s, display)
         checkpoint.remove_partial(directory.checkpoints)
         directory.sweep()
-        watch = CallbackList(directory, record, s.images, s.conditioned, s.state, shown, s.callbacks)
+        callbacks = CallbackList(directory, record, s.images, s.labels, s.state, display, s.callbacks)
         try:
-            for progress in training_steps(
+            for result in training_steps(
                 s.state,
                 s.update,
                 s.batches,
@@ -75,49 +76,49 @@ def run(s: Session) -> None:
                 until=record.steps,
                 precision=record.precision,
             ):
-                watch(progress)
-                if stopped() and progress.step < record.steps:
-                    watch.save()
+                callbacks(result)
+                if stopped() and result.step < record.steps:
+                    callbacks.save()
                     raise Interrupted(
-                        f"stopped at step {progress.step} of {record.steps}, everything is saved; "
+                        f"stopped at step {result.step} of {record.steps}, everything is saved; "
                         f"resume with: ganvas resume {directory.shell_path}"
                     )
         except CallbackError as error:
-            watch.save()
+            callbacks.save()
             raise CallbackError(
                 f"{error}; everything is saved; resume with: ganvas resume {directory.shell_path}"
             ) from error.__cause__
         except HealthStop as stop:
-            watch.save()
+            callbacks.save()
             raise HealthStop(
                 f"stopped by a health check at step {s.state.step}: {stop}; everything is saved; to continue "
                 f"anyway: ganvas resume {directory.shell_path} --health warn"
             ) from None
         except TrainingError as error:
-            raise TrainingError(f"{error}{_how_to_go_on(directory)}") from None
+            raise TrainingError(f"{error}{_last_checkpoint(directory)}") from None
         finally:
-            watch.close()
-        watch.finish()
+            callbacks.close()
+        callbacks.finish()
 
 
-def _announce(s: Session, shown: Display) -> None:
+def _announce(s: Session, display: Display) -> None:
     record = s.record
     channels, height, width = record.data.image_shape
     kind = "gray" if channels == 1 else "RGB"
     begin = f"from step {s.state.step} " if s.state.step else ""
-    shown.say(
+    display.say(
         f"{record.recipe.name} on {record.data.name}: {record.data.images:,} {kind} images of "
         f"{height}x{width} from {s.images.source}"
     )
     for note in record.notes:
-        shown.say(f"note: {note}")
-    shown.say(
+        display.say(f"note: {note}")
+    display.say(
         f"training {begin}to step {record.steps} ({record.recipe.length}, "
         f"{record.steps_per_epoch} steps an epoch) on {s.device.type}, "
         f"{torch.get_num_threads()} threads, {record.precision}, into {s.directory.path}"
     )
 
 
-def _how_to_go_on(directory: RunDirectory) -> str:
+def _last_checkpoint(directory: RunDirectory) -> str:
     saved = checkpoint.saved_steps(directory.checkpoints)
     return f" (last good checkpoint: step {saved[-1]})" if saved else " (none was saved yet)"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from ganvas.callbacks.base import Callback
-from ganvas.data import ImageSet
+from ganvas.data.clusters import Labels
 from ganvas.recipes.schema import Recipe
 from ganvas.runs import session
 from ganvas.runs.common import evaluate_and_report, load_callbacks
@@ -21,6 +22,8 @@ from ganvas.runs.run import Run
 from ganvas.runs.session import Session
 from ganvas.utils import memory
 from ganvas.utils.io import storage_errors
+
+P = ParamSpec("P")
 
 
 def train(
@@ -47,9 +50,8 @@ def train(
     overwrite: bool = False,
     quiet: bool = False,
     callbacks: Sequence[Callback | str] = (),
-    dry_run: bool = False,
     command: str | None = None,
-) -> Run | TrainingPlan:
+) -> Run:
     """Train a recipe on a data set into a run directory.
 
     Args:
@@ -80,45 +82,39 @@ def train(
         overwrite: replace an existing run.
         quiet: show nothing.
         callbacks: called while training: `ganvas.callbacks.Callback` objects, or registered names.
-        dry_run: return the plan and write nothing; `print(plan)` shows it.
         command: what is recorded as the command that made the run.
 
     Returns:
-        The finished run, opened; the plan of a dry run.
+        The finished run, opened.
 
     Raises:
         UserError: anything asked for that cannot be; nothing has been written then.
         MachineError: the disk is full, a loss is no longer finite; the last checkpoint is kept.
         KeyboardInterrupt: stopped by the user; everything is saved.
     """
-    options = TrainOptions(
-        recipe=recipe,
-        data=data,
-        out=out,
-        epochs=epochs,
-        steps=steps,
-        budget=budget,
-        conditional=conditional,
-        clusters=clusters,
-        seed=seed,
-        device=device,
-        threads=threads,
-        precision=precision,
-        split=split,
-        size=size,
-        resize=resize,
-        mmap_threshold=mmap_threshold,
-        tensorboard=tensorboard,
-        health=health,
-        overwrite=overwrite,
-        quiet=quiet,
-        callbacks=callbacks,
-        dry_run=dry_run,
-        command=command,
-        overrides=dict(overrides or {}),
-    )
-    plan = prepare(options)
-    return plan if dry_run else start(plan, options)
+    options = TrainOptions(**locals())
+    return start(prepare(options), options)
+
+
+def _planning(function: Callable[P, Run]) -> Callable[P, TrainingPlan]:
+    """A function with the parameters of `train` that returns the plan."""
+    signature = inspect.signature(function)
+
+    def plan(*args: P.args, **kwargs: P.kwargs) -> TrainingPlan:
+        """What `train` would do with the same arguments: the data, recipe, steps, time. Writes nothing.
+
+        `print(ganvas.plan(...))` shows it, as `ganvas train ... --dry-run` does.
+
+        Raises:
+            UserError: as `train`.
+        """
+        return prepare(TrainOptions(**signature.bind(*args, **kwargs).arguments))
+
+    plan.__signature__ = signature.replace(return_annotation="TrainingPlan")  # type: ignore[attr-defined]
+    return plan
+
+
+plan = _planning(train)
 
 
 def start(plan: TrainingPlan, options: TrainOptions) -> Run:
@@ -133,17 +129,17 @@ def start(plan: TrainingPlan, options: TrainOptions) -> Run:
         directory.path.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(directory.path):
         check_free(directory, overwrite=options.overwrite)  # again: another process may have been quicker
-        _create(directory, plan.record, plan.conditioned)
+        _create(directory, plan.record, plan.labels)
         session.run(
             Session(
-                directory, plan.record, plan.images, plan.conditioned, plan.batches, plan.update, plan.state,
+                directory, plan.record, plan.images, plan.labels, plan.batches, plan.update, plan.state,
                 plan.device, quiet=options.quiet, callbacks=callbacks,
             )
         )  # fmt: skip
         return evaluate_and_report(directory, images=plan.images, quiet=options.quiet)
 
 
-def _create(directory: RunDirectory, record: RunRecord, conditioned: ImageSet) -> None:
+def _create(directory: RunDirectory, record: RunRecord, labels: Labels | None) -> None:
     """Begin the run, where another may have been: it stays a run at every moment."""
     with storage_errors(str(directory.path)):
         for old in directory.path.iterdir():
@@ -153,8 +149,8 @@ def _create(directory: RunDirectory, record: RunRecord, conditioned: ImageSet) -
                 old.unlink()
         directory.clusters.unlink(missing_ok=True)  # last: with the rest gone, no checkpoint needs it
     directory.write(record)
-    if record.clusters is not None:
-        write_clusters(directory, conditioned)
+    if record.clusters is not None and labels is not None:
+        write_clusters(directory, labels)
     with storage_errors(str(directory.path)):
         directory.samples.mkdir()
         directory.checkpoints.mkdir()
