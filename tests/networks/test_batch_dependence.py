@@ -8,10 +8,9 @@ import torch
 from torch import nn
 
 from ganvas import recipes
-from ganvas.networks.attention import SelfAttention
 from ganvas.networks.batch_dependence import is_batch_dependent
-from ganvas.networks.layers import Dropout, Flatten, KerasBatchNorm, Logit, SameConv2d
-from ganvas.networks.spectral_norm import apply_spectral_norm
+from ganvas.networks.blocks import SelfAttention
+from ganvas.networks.layers import Dropout, Flatten, KerasBatchNorm, Logit, SameConv2d, apply_spectral_norm
 from ganvas.training.state import new_discriminator
 
 SHAPE = (2, 8, 8)

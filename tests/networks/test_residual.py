@@ -10,8 +10,7 @@ import tiny
 from ganvas import recipes
 from ganvas.errors import RecipeError
 from ganvas.networks import BatchNorm, Block, ResNetDiscriminator, ResNetGenerator
-from ganvas.networks.attention import SelfAttention
-from ganvas.networks.blocks import DepthwisePool, Downsample, Residual, Upsample
+from ganvas.networks.blocks import DepthwisePool, Downsample, Residual, SelfAttention, Upsample
 from ganvas.networks.init import init_parameters
 from ganvas.networks.layers import SameConv2d
 from ganvas.networks.spec import Init

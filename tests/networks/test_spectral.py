@@ -6,11 +6,10 @@ from torch import nn
 
 from ganvas import recipes
 from ganvas.networks import DCGANDiscriminator, MLPDiscriminator, ResNetDiscriminator, ResNetGenerator
-from ganvas.networks.attention import SelfAttention
-from ganvas.networks.init import init_parameters
-from ganvas.networks.layers import Linear, SameConv2d, frozen_statistics
+from ganvas.networks.blocks import SelfAttention
+from ganvas.networks.init import init_parameters, raw_weight
+from ganvas.networks.layers import Linear, SameConv2d, SpectralNorm, apply_spectral_norm, frozen_statistics
 from ganvas.networks.spec import Init
-from ganvas.networks.spectral_norm import SpectralNorm, apply_spectral_norm, raw_weight
 from ganvas.profiling import cost, flops
 from ganvas.utils.devices import autocast
 

@@ -7,9 +7,8 @@ from small import CPU, SHAPE, random_of, real_images, recipe_of, state_of
 from ganvas.errors import RecipeError
 from ganvas.networks.conditioning import Batch
 from ganvas.recipes.schema import Augment
-from ganvas.training import ada, checkpoint, updates
-from ganvas.training.affine import random_affine
-from ganvas.training.augmentation import augment_images
+from ganvas.training import checkpoint, updates
+from ganvas.training.augmentation import augment_images, initial_ada_state, random_affine, update_probability
 from ganvas.utils.devices import autocast
 
 NONE = {"color": 0, "translation": 0, "cutout": 0}
@@ -213,17 +212,17 @@ def test_scaling_enlarges_or_shrinks_about_the_middle():
 
 
 def test_the_probability_rises_where_d_is_sure_of_real_images_and_falls_where_it_is_not():
-    state = ada.initial_state()
+    state = initial_ada_state()
     for step in range(8):
-        ada.update_probability(state, torch.tensor(0.9), 1000, 0.6, step)
+        update_probability(state, torch.tensor(0.9), 1000, 0.6, step)
     assert state.tolist() == pytest.approx([2 * 4000 / 500_000, 0, 0])
     for step in range(8, 11):
-        ada.update_probability(state, torch.tensor(0.0), 1000, 0.6, step)
+        update_probability(state, torch.tensor(0.0), 1000, 0.6, step)
     assert state.tolist() == pytest.approx([0.016, 0, 3000])  # a fourth is to come
-    ada.update_probability(state, torch.tensor(0.0), 1000, 0.6, 11)
+    update_probability(state, torch.tensor(0.0), 1000, 0.6, 11)
     assert state[0].item() == pytest.approx(0.008)
     for step in range(12, 40):
-        ada.update_probability(state, torch.tensor(-1.0), 1000, 0.6, step)
+        update_probability(state, torch.tensor(-1.0), 1000, 0.6, step)
     assert state[0] == 0
 
 

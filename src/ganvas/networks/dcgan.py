@@ -16,10 +16,11 @@ from ganvas.networks.spec import (
     DiscriminatorSpec,
     DropoutRate,
     GeneratorSpec,
+    HiddenLayers,
     ImageShape,
     NegativeSlope,
+    SpectralNormalized,
     Width,
-    Widths,
 )
 from ganvas.utils.config import FrozenConfig
 from ganvas.utils.conv_arithmetic import strided_sides
@@ -28,15 +29,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-Side = Annotated[int, Field(ge=1, le=256)]
+KernelSize = Annotated[int, Field(ge=1, le=256, description="side of the kernel, in pixels")]
+Stride = Annotated[int, Field(ge=1, le=256, description="in both directions, at most the kernel's side")]
 
 
 class ConvLayer(FrozenConfig):
-    """One strided convolution with TensorFlow's "same" padding."""
+    """One strided convolution with TensorFlow's "same" padding; transposed in the generator."""
 
-    channels: Width
-    kernel: Side
-    stride: Side = 1
+    channels: Width = Field(description="output channels")
+    kernel: KernelSize
+    stride: Stride = 1
 
     @model_validator(mode="after")
     def _covers_its_stride(self) -> Self:
@@ -48,9 +50,9 @@ class ConvLayer(FrozenConfig):
 class OutputLayer(FrozenConfig):
     """The layer that makes the image: a transposed convolution, or a plain one of stride 1."""
 
-    kernel: Side
-    stride: Side = 1
-    transposed: bool = True
+    kernel: KernelSize
+    stride: Stride = 1
+    transposed: bool = Field(True, description="a transposed convolution; a plain one has stride 1")
 
     @model_validator(mode="after")
     def _can_grow(self) -> Self:
@@ -69,13 +71,13 @@ class DCGANGenerator(GeneratorSpec):
     """
 
     kind: Literal["dcgan"] = "dcgan"
-    hidden: Widths = ()
-    base_channels: Width = 256
-    layers: tuple[ConvLayer, ...] = ()
-    output_layer: OutputLayer
+    hidden: HiddenLayers = ()
+    base_channels: Width = Field(256, description="channels of the first, smallest map")
+    layers: tuple[ConvLayer, ...] = Field((), description="the transposed convolutions, but for the last")
+    output_layer: OutputLayer = Field(description="the convolution that makes the image")
     negative_slope: NegativeSlope = 0.2
-    bias: bool = True
-    batch_norm: BatchNorm | None = None
+    bias: bool = Field(True, description="whether dense and convolutional layers have biases")
+    batch_norm: BatchNorm | None = Field(None, description="after every layer but the last; none where null")
 
     def build(self, image_shape: ImageShape, latent_size: int, pixel_range: tuple[int, int]) -> nn.Module:
         """See `GeneratorSpec.build`."""
@@ -113,26 +115,24 @@ class DCGANGenerator(GeneratorSpec):
 class DCGANDiscriminator(DiscriminatorSpec):
     """Image -> strided convolutions -> flatten -> dense layers -> logit.
 
-    Each layer is followed by batch norm (if any; `batch_norm_first` says whether the first layer has it
-    too), leaky ReLU and dropout.
+    Each layer is followed by batch norm (if any), leaky ReLU and dropout.
     """
 
     kind: Literal["dcgan"] = "dcgan"
-    layers: tuple[ConvLayer, ...]
-    hidden: Widths = ()
+    layers: tuple[ConvLayer, ...] = Field(description="the convolutions, in order")
+    hidden: HiddenLayers = ()
     negative_slope: NegativeSlope = 0.2
     dropout: DropoutRate = 0.0
-    spectral_norm: bool = False
-    batch_norm: BatchNorm | None = None
-    batch_norm_first: bool = False
+    spectral_norm: SpectralNormalized = False
+    batch_norm: BatchNorm | None = Field(None, description="after every layer but the first and the logit")
+    batch_norm_first: bool = Field(False, description="batch norm after the first layer, too")
 
     def build(self, image_shape: ImageShape, classes: int = 0) -> nn.Module:
         """See `DiscriminatorSpec.build`."""
         from torch import nn
 
         from ganvas.networks.blocks import activation, batch_norm_layers, dropout_layers
-        from ganvas.networks.layers import Flatten, Linear, Logit, SameConv2d
-        from ganvas.networks.spectral_norm import apply_spectral_norm
+        from ganvas.networks.layers import Flatten, Linear, Logit, SameConv2d, apply_spectral_norm
 
         inputs, height, width = image_shape
         strides = [layer.stride for layer in self.layers]

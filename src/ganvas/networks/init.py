@@ -1,18 +1,47 @@
 """Initialization of parameters by a recipe's rule, from a given random generator."""
 
+from __future__ import annotations
+
 import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from ganvas.networks.spec import Init
-from ganvas.networks.spectral_norm import SelfInitialized, raw_weight
+
+
+class SelfInitialized:
+    """A module that initializes its own parameters or buffers, whatever the recipe's rule."""
+
+    def initialize(self, rng: torch.Generator) -> None:
+        """Set the initial values with random numbers from `rng`."""
+        raise NotImplementedError
+
+
+def own_parameters(layer: nn.Module) -> list[Tensor]:
+    """Return the parameters of a layer without those of its sublayers; weights before spectral norm."""
+    own: list[Tensor] = list(layer.parameters(recurse=False))
+    if parametrize.is_parametrized(layer):
+        own += layer.parametrizations.parameters()  # type: ignore[union-attr]
+    return own
+
+
+def raw_weight(layer: nn.Module) -> Tensor:
+    """Return the weight of a layer as it is optimized, that is before spectral norm."""
+    if parametrize.is_parametrized(layer, "weight"):
+        original = layer.parametrizations.weight.original  # type: ignore[union-attr]
+        assert isinstance(original, Tensor)
+        return original
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return weight
 
 
 def fans(weight: Tensor) -> tuple[int, int]:
     """Return fan-in and fan-out of a weight [out, in] or [out, in, h, w]; swapped for a transposed one."""
-    taps = weight[0, 0].numel() if weight.dim() > 2 else 1
-    return weight.shape[1] * taps, weight.shape[0] * taps
+    kernel_size = weight[0, 0].numel() if weight.dim() > 2 else 1
+    return weight.shape[1] * kernel_size, weight.shape[0] * kernel_size
 
 
 @torch.no_grad()

@@ -1,4 +1,5 @@
-"""Layers that Keras and PyTorch define differently, with Keras's definition, and contexts that run networks.
+"""Layers that Keras and PyTorch define differently, with Keras's definition, spectral norm, and contexts that
+run networks.
 
 Images are NCHW tensors in channels-last memory, which is Keras's NHWC: reshaping and flattening give Keras's
 order without a copy.
@@ -13,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 
 from ganvas.kernels import dispatch
-from ganvas.networks.spectral_norm import SpectralNorm
+from ganvas.networks.init import SelfInitialized
 from ganvas.utils.autocast import autocast_disabled, to_float32
 
 
@@ -94,6 +96,43 @@ class KerasBatchNorm(nn.Module):
     def _update(self, mean: Tensor, variance: Tensor) -> None:
         self.moving_mean.lerp_(mean, 1 - self.momentum)
         self.moving_variance.lerp_(variance, 1 - self.momentum)
+
+
+class SpectralNorm(nn.Module, SelfInitialized):
+    """Weight -> weight / its largest singular value, which bounds the layer's slope.
+
+    In training each forward pass takes one step of the power iteration for `u`, on the weight as a matrix
+    [out, in * kernel pixels]. Source: Miyato et al. 2018, arXiv 1802.05957, algorithm 1.
+    """
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.update_statistics = True
+        self.u: Tensor
+        self.register_buffer("u", F.normalize(torch.ones(rows), dim=0))
+
+    def initialize(self, rng: torch.Generator) -> None:
+        """Start the power iteration at a random direction."""
+        self.u.copy_(F.normalize(torch.randn(self.u.shape, generator=rng), dim=0))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        with autocast_disabled(weight):  # in bfloat16 the norm would be rounded
+            matrix = weight.flatten(1)
+            with torch.no_grad():
+                v = F.normalize(matrix.t() @ self.u, dim=0)
+                u = F.normalize(matrix @ v, dim=0)
+                if self.training and self.update_statistics:
+                    self.u.copy_(u)
+            return weight / (u @ (matrix @ v))
+
+
+def apply_spectral_norm(network: nn.Module) -> None:
+    """Add spectral norm to every dense and convolutional layer of `network`, in place."""
+    for layer in list(network.modules()):
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            norm = SpectralNorm(layer.weight.shape[0]).to(layer.weight.device)
+            # unsafe=True skips a check that would run the iteration on weights not initialized yet.
+            parametrize.register_parametrization(layer, "weight", norm, unsafe=True)
 
 
 @contextmanager

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import Field
+
 from ganvas.networks.spec import (
     BatchNorm,
     DiscriminatorSpec,
     DropoutRate,
     GeneratorSpec,
+    HiddenLayers,
     ImageShape,
     NegativeSlope,
-    Widths,
+    SpectralNormalized,
 )
 
 if TYPE_CHECKING:
@@ -25,9 +28,11 @@ class MLPGenerator(GeneratorSpec):
     """z -> dense layers, each with leaky ReLU and then batch norm (if any) -> all pixels at once."""
 
     kind: Literal["mlp"] = "mlp"
-    hidden: Widths = (256, 512, 1024)
+    hidden: HiddenLayers = (256, 512, 1024)
     negative_slope: NegativeSlope = 0.2
-    batch_norm: BatchNorm | None = BatchNorm(momentum=0.8)
+    batch_norm: BatchNorm | None = Field(
+        BatchNorm(momentum=0.8), description="after each hidden layer; none where null"
+    )
 
     def build(self, image_shape: ImageShape, latent_size: int, pixel_range: tuple[int, int]) -> nn.Module:
         """See `GeneratorSpec.build`."""
@@ -51,18 +56,17 @@ class MLPDiscriminator(DiscriminatorSpec):
     """All pixels at once -> dense layers, each with leaky ReLU and dropout -> logit."""
 
     kind: Literal["mlp"] = "mlp"
-    hidden: Widths = (512, 256)
+    hidden: HiddenLayers = (512, 256)
     negative_slope: NegativeSlope = 0.2
     dropout: DropoutRate = 0.0
-    spectral_norm: bool = False
+    spectral_norm: SpectralNormalized = False
 
     def build(self, image_shape: ImageShape, classes: int = 0) -> nn.Module:
         """See `DiscriminatorSpec.build`."""
         from torch import nn
 
         from ganvas.networks.blocks import activation, dropout_layers
-        from ganvas.networks.layers import Flatten, Linear, Logit
-        from ganvas.networks.spectral_norm import apply_spectral_norm
+        from ganvas.networks.layers import Flatten, Linear, Logit, apply_spectral_norm
 
         channels, height, width = image_shape
         modules: list[nn.Module] = [Flatten()]

@@ -22,6 +22,7 @@ from ganvas.networks.spec import (
     ImageShape,
     Init,
     NegativeSlope,
+    SpectralNormalized,
     Widths,
 )
 from ganvas.utils.config import FrozenConfig
@@ -30,19 +31,22 @@ from ganvas.utils.conv_arithmetic import strided_sides
 if TYPE_CHECKING:
     from torch import nn
 
-Side = Annotated[int, Field(ge=1, le=256, description="side of the map that self-attention is applied to")]
+Side = Annotated[
+    int, Field(ge=1, le=256, description="side of the map that gets self-attention; none where null")
+]
 
 
 class Block(FrozenConfig):
-    """The blocks of a stage: their kind and their number.
+    """The residual blocks of a stage."""
 
-    A bottleneck has `expansion` times as many channels inside, and `groups` groups in its 3x3 convolution.
-    """
-
-    kind: Literal["basic", "bottleneck"] = "basic"
-    count: int = Field(1, ge=1, le=64)
-    expansion: int = Field(2, ge=1, le=16)
-    groups: int = Field(1, ge=1, le=1024)
+    kind: Literal["basic", "bottleneck"] = Field(
+        "basic",
+        description="basic: two 3x3 convolutions. bottleneck: 1x1, grouped 3x3 and 1x1 convolutions without "
+        "norms, which need the rule kaiming_normal",
+    )
+    count: int = Field(1, ge=1, le=64, description="blocks in a stage")
+    expansion: int = Field(2, ge=1, le=16, description="a bottleneck's inner channels, as a factor")
+    groups: int = Field(1, ge=1, le=1024, description="groups of a bottleneck's 3x3 convolution")
 
 
 def _check(widths: Widths, block: Block, init: Init) -> None:
@@ -60,15 +64,15 @@ def _check(widths: Widths, block: Block, init: Init) -> None:
 class ResNetGenerator(GeneratorSpec):
     """z -> a small map -> stages of blocks, each on a map of twice the side of the one before -> image.
 
-    `widths` are the channels of each stage, the smallest map first. Only basic blocks can have batch norm.
+    Only basic blocks can have batch norm.
     """
 
     kind: Literal["resnet"] = "resnet"
-    init: Init = Init(rule="kaiming_normal")
-    widths: Widths
-    block: Block = Block()
+    init: Init = Field(Init(rule="kaiming_normal"), description="the initial weights and biases")
+    widths: Widths = Field(description="channels of each stage, the smallest map first")
+    block: Block = Field(Block(), description="the blocks of each stage")
     negative_slope: NegativeSlope = 0.0
-    batch_norm: BatchNorm | None = None
+    batch_norm: BatchNorm | None = Field(None, description="in basic blocks; none where null")
     attention: Side | None = None
 
     @model_validator(mode="after")
@@ -82,9 +86,9 @@ class ResNetGenerator(GeneratorSpec):
         """See `GeneratorSpec.build`."""
         from torch import nn
 
-        from ganvas.networks.attention import SelfAttention
         from ganvas.networks.blocks import (
             LearnedBasis,
+            SelfAttention,
             Upsample,
             activation,
             batch_norm_layers,
@@ -116,18 +120,15 @@ class ResNetGenerator(GeneratorSpec):
 
 
 class ResNetDiscriminator(DiscriminatorSpec):
-    """Image -> stages of blocks, each on a map of half the side of the one before -> logit.
-
-    `widths` are the channels of each stage, the largest map first.
-    """
+    """Image -> stages of blocks, each on a map of half the side of the one before -> logit."""
 
     kind: Literal["resnet"] = "resnet"
-    init: Init = Init(rule="kaiming_normal")
-    widths: Widths
-    block: Block = Block()
+    init: Init = Field(Init(rule="kaiming_normal"), description="the initial weights and biases")
+    widths: Widths = Field(description="channels of each stage, the largest map first")
+    block: Block = Field(Block(), description="the blocks of each stage")
     negative_slope: NegativeSlope = 0.2
     attention: Side | None = None
-    spectral_norm: bool = False
+    spectral_norm: SpectralNormalized = False
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -140,10 +141,15 @@ class ResNetDiscriminator(DiscriminatorSpec):
         """See `DiscriminatorSpec.build`."""
         from torch import nn
 
-        from ganvas.networks.attention import SelfAttention
-        from ganvas.networks.blocks import DepthwisePool, Downsample, SumPool, activation, residual_stage
-        from ganvas.networks.layers import Logit, SameConv2d
-        from ganvas.networks.spectral_norm import apply_spectral_norm
+        from ganvas.networks.blocks import (
+            DepthwisePool,
+            Downsample,
+            SelfAttention,
+            SumPool,
+            activation,
+            residual_stage,
+        )
+        from ganvas.networks.layers import Logit, SameConv2d, apply_spectral_norm
 
         channels, height, width = image_shape
         basic, inputs = self.block.kind == "basic", self.widths[0]

@@ -27,34 +27,42 @@ NegativeSlope = Annotated[float, Field(ge=0, le=1, description="leaky ReLU's slo
 DropoutRate = Annotated[float, Field(ge=0, lt=1, description="fraction of activations dropped")]
 Width = Annotated[int, Field(ge=1, le=2**20)]
 Widths = tuple[Width, ...]
+HiddenLayers = Annotated[Widths, Field(description="widths of the dense layers, in order")]
+SpectralNormalized = Annotated[
+    bool, Field(description="spectral norm on every dense and convolutional layer (arXiv 1802.05957)")
+]
 
 
 class BatchNorm(FrozenConfig):
     """Keras's batch norm: `moving = momentum * moving + (1 - momentum) * batch`, biased variance."""
 
-    momentum: float = Field(0.99, ge=0, le=1)
-    epsilon: float = Field(1e-3, gt=0)
+    momentum: float = Field(0.99, ge=0, le=1, description="of the moving mean and variance")
+    epsilon: float = Field(1e-3, gt=0, description="added to the variance")
 
 
 class Init(FrozenConfig):
-    """The rule for the initial weights.
+    """The distribution of the initial weights.
 
     `glorot_uniform`: Keras's default, U(-l, l) with l = sqrt(6 / (fan_in + fan_out)), biases 0.
-    `truncated_normal`: N(0, `std`) truncated at two standard deviations, biases 0; the biases of linear
+    `truncated_normal`: N(0, `std`) truncated at two standard deviations, biases 0; the biases of dense
     layers start at the layer's width where `linear_bias` is "width" (the TensorFlow 1 DCGAN's quirk).
     `kaiming_normal`: N(0, gain / sqrt(fan_in)), where the gain depends on the layer's role in the
     network, biases 0.
     """
 
-    rule: Literal["glorot_uniform", "truncated_normal", "kaiming_normal"] = "glorot_uniform"
-    std: float = Field(0.02, gt=0)
-    linear_bias: Literal["zero", "width"] = "zero"
+    rule: Literal["glorot_uniform", "truncated_normal", "kaiming_normal"] = Field(
+        "glorot_uniform", description="the distribution of the weights"
+    )
+    std: float = Field(0.02, gt=0, description="standard deviation under truncated_normal")
+    linear_bias: Literal["zero", "width"] = Field(
+        "zero", description="the biases of dense layers under truncated_normal: 0, or the layer's width"
+    )
 
 
 class NetworkSpec(KindConfig):
     """Settings of one network; `kind` names the subclass in JSON."""
 
-    init: Init = Init()
+    init: Init = Field(Init(), description="the initial weights and biases")
 
 
 class GeneratorSpec(NetworkSpec):

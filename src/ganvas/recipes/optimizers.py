@@ -58,13 +58,18 @@ class Optimizer(KindConfig):
         """The optimizer of these parameters (as any of `torch.optim` takes them)."""
         raise NotImplementedError
 
+    def options_at(self, step: int) -> dict[str, float]:  # noqa: ARG002
+        """Options that depend on the number of the step, which is 1 for the first; set before each step."""
+        return {}
+
 
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015, arXiv 1412.6980).
 
     `epsilon_mode` says where epsilon is added. "keras": to the square root of the uncorrected second moment
     (the paper's epsilon hat, the line before section 2.1). "pytorch": to that of the corrected one
-    (algorithm 1). At the first step they differ by a factor of 1 / sqrt(1 - beta2).
+    (algorithm 1). At the first step they differ by a factor of 1 / sqrt(1 - beta2), which is 32 by default:
+    Keras's 1e-7 then changes the step of every gradient below 1e-5.
     """
 
     kind: Literal["adam"] = "adam"
@@ -77,11 +82,18 @@ class Adam(Optimizer):
         """The optimizer of these parameters, on PyTorch's fused kernel."""
         import torch
 
-        from ganvas.utils.keras_adam import KerasAdam
-
-        make = KerasAdam if self.epsilon_mode == "keras" else torch.optim.Adam
         betas = (self.beta1, self.beta2)
-        return make(parameters, lr=self.learning_rate, betas=betas, eps=self.epsilon, fused=True)
+        return torch.optim.Adam(parameters, self.learning_rate, betas, self.epsilon, fused=True)
+
+    def options_at(self, step: int) -> dict[str, float]:
+        """PyTorch's epsilon in this step.
+
+        With c = 1 - beta2^step, PyTorch divides by sqrt(v / c) + eps, and Keras by (sqrt(v) + eps) / sqrt(c),
+        which is PyTorch's with eps / sqrt(c).
+        """
+        if self.epsilon_mode == "pytorch":
+            return {}
+        return {"eps": self.epsilon / math.sqrt(1 - self.beta2**step)}
 
 
 class AdamW(Optimizer):

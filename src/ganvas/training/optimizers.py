@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.recipes.optimizers import Optimizer
-from ganvas.utils.keras_adam import KerasAdam
 
 
 class NetworkOptimizer:
@@ -28,15 +27,15 @@ class NetworkOptimizer:
         self._named = dict(network.named_parameters())
         self.parameters = list(self._named.values())
         self._optimizer = config.build(self.parameters)
-        self._learning_rate, self._schedule = config.learning_rate, config.schedule
+        self._config = config
         self.steps = 0
 
     def set_progress(self, fraction: float) -> None:
         """Follow the learning-rate schedule, if there is one, to this fraction of the run."""
-        if self._schedule is not None:
-            factor = self._schedule.at(fraction)
+        if self._config.schedule is not None:
+            factor = self._config.schedule.at(fraction)
             for group in self._optimizer.param_groups:
-                group["lr"] = factor * self._learning_rate
+                group["lr"] = factor * self._config.learning_rate
 
     def minimize(self, loss: Tensor) -> None:
         """Take one step down `loss`; no other network's gradients are computed."""
@@ -49,6 +48,8 @@ class NetworkOptimizer:
             same_order = grad.stride() == parameter.stride()
             parameter.grad = grad if same_order else torch.empty_like(parameter).copy_(grad)
         self.steps += 1
+        for group in self._optimizer.param_groups:
+            group.update(self._config.options_at(self.steps))
         self._optimizer.step()
         self._optimizer.zero_grad()
 
@@ -69,8 +70,6 @@ class NetworkOptimizer:
             RuntimeError: of another shape.
         """
         self.steps = steps
-        if isinstance(self._optimizer, KerasAdam):
-            self._optimizer.steps = steps
         self._optimizer.state.clear()
         keys = sorted({name.rpartition(".")[2] for name in tensors})
         if steps and not keys and isinstance(self._optimizer, torch.optim.Adam | torch.optim.RMSprop):

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ganvas.networks import ImageShape
 from ganvas.networks.init import init_parameters
 from ganvas.recipes.schema import Recipe
-from ganvas.training import ada
+from ganvas.training.augmentation import initial_ada_state
 from ganvas.training.optimizers import NetworkOptimizer
 from ganvas.training.rng import Stream, derive_seed, seeded_global_rng
 from ganvas.utils import memory
@@ -22,7 +22,7 @@ from ganvas.utils import memory
 class TrainState:
     """Both networks, both optimizers, the averaged generator if any, and how far training is.
 
-    `adaptive` is the state of `ganvas.training.ada`, where the recipe's augmentation has a target.
+    `adaptive` is ADA's state (`ganvas.training.augmentation`), where the recipe's augmentation has a target.
     """
 
     generator: nn.Module
@@ -106,7 +106,7 @@ def build_state(recipe: Recipe, generator: nn.Module, discriminator: nn.Module) 
         generator_optimizer=NetworkOptimizer(generator, recipe.generator_optimizer),
         discriminator_optimizer=NetworkOptimizer(discriminator, recipe.discriminator_optimizer),
         ema=ema,
-        adaptive=None if augment is None or augment.target is None else ada.initial_state().to(device),
+        adaptive=None if augment is None or augment.target is None else initial_ada_state().to(device),
     )
 
 

@@ -33,8 +33,7 @@ from ganvas.networks.conditioning import (
 from ganvas.networks.layers import frozen_statistics
 from ganvas.recipes.schema import Augment, Penalty, Recipe
 from ganvas.registry import Registry
-from ganvas.training import ada
-from ganvas.training.augmentation import augment_images
+from ganvas.training.augmentation import augment_images, update_probability
 from ganvas.training.objectives import OBJECTIVES, Objective
 from ganvas.training.optimizers import gradients
 from ganvas.training.penalties import PENALTIES, penalty_gradients
@@ -231,7 +230,7 @@ def _update(
         return metrics
     assert state.adaptive is not None
     sign = 2 * metrics["real_accuracy"] - 1
-    ada.update_probability(state.adaptive, sign, len(real.images), target, state.step)
+    update_probability(state.adaptive, sign, len(real.images), target, state.step)
     return {**metrics, "augment_probability": state.adaptive[0].clone()}
 
 
