@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from ganvas.data import load_dataset as load_dataset
     from ganvas.errors import GanvasError as GanvasError
     from ganvas.recipes.schema import Recipe as Recipe
-    from ganvas.runs.compare import compare as compare
     from ganvas.runs.evaluate import evaluate as evaluate
     from ganvas.runs.fork import fork as fork
     from ganvas.runs.resume import resume as resume
     from ganvas.runs.run import Run as Run
     from ganvas.runs.run import open_run as open_run
+    from ganvas.runs.summary import compare as compare
     from ganvas.runs.train import plan as plan
     from ganvas.runs.train import train as train
 
@@ -34,7 +34,7 @@ _MODULES = {
     "ImageSet": "ganvas.data",
     "Recipe": "ganvas.recipes.schema",
     "Run": "ganvas.runs.run",
-    "compare": "ganvas.runs.compare",
+    "compare": "ganvas.runs.summary",
     "evaluate": "ganvas.runs.evaluate",
     "fork": "ganvas.runs.fork",
     "load_dataset": "ganvas.data",

@@ -10,7 +10,7 @@ from reading import Page
 
 from ganvas.errors import UserError
 from ganvas.report import compare, comparison_page
-from ganvas.report.comparison_page import short_names
+from ganvas.report.comparison_views import short_names
 
 
 @pytest.fixture
@@ -72,7 +72,8 @@ def test_different_protocols_are_refused_by_name_with_the_way_out(seeds):
     filled.evaluate(seeds[2], protocol={"features": "gv1", "images": 500, "text": "gv1, 500 images"})
     line = refusal(seeds)
     for words in (
-        "gv1 (1a2b3c4d), 10,000 images against mnist", "gv1, 500 images", "ganvas evaluate RUN --count 10000",
+        "gv1 (1a2b3c4d), 10,000 images against mnist", "gv1, 500 images",
+        "evaluate each of them again with the same count",
         str(seeds[0].path), str(seeds[2].path),
     ):  # fmt: skip
         assert words in line

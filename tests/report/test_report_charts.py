@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganvas.report.axes import (
+from ganvas.report.charts import (
+    Chart,
+    Line,
     Points,
+    draw,
     interpolate_at,
     linear_ticks,
     log_ticks,
@@ -17,7 +20,6 @@ from ganvas.report.axes import (
     subsample_points,
     tick_text,
 )
-from ganvas.report.charts import Chart, Line, draw
 from ganvas.report.numbers import LARGEST, format_duration, format_number, format_with_error, number
 
 anything = st.floats(-LARGEST / 2, LARGEST / 2)

@@ -160,7 +160,7 @@ def evaluate(a: options.EvaluateOptions) -> None:
 
 def compare(a: options.CompareOptions) -> None:
     """`ganvas compare`."""
-    from ganvas.runs.compare import compare as compared
+    from ganvas.runs.summary import compare as compared
 
     out = Path(a.out).expanduser()
     if out.suffix.lower() not in (".html", ".htm", ".csv"):

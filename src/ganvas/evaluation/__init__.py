@@ -4,10 +4,14 @@ A score without its protocol means nothing: Fréchet distances of two feature ne
 images, cannot be compared. Here a score, the protocol and the baseline travel together.
 """
 
-from ganvas.evaluation.class_accuracy import classification_accuracy_score
 from ganvas.evaluation.protocol import Protocol, require_same
 from ganvas.evaluation.reference import Reference, load_reference
-from ganvas.evaluation.score import Evaluation, Score, evaluate_features
+from ganvas.evaluation.score import (
+    Evaluation,
+    Score,
+    classification_accuracy_score,
+    evaluate_features,
+)
 
 __all__ = [
     "Evaluation",

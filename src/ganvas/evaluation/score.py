@@ -1,4 +1,7 @@
-"""`Score`: all that is measured on a number of images, and `Evaluation`: a score with its baseline."""
+"""`Score`: all that is measured on a number of images, and `Evaluation`: a score with its baseline.
+
+Beside them the classification accuracy score, which needs the labels of the images.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ganvas import metrics
+from ganvas.data import ImageSet
 from ganvas.errors import UserError
 from ganvas.evaluation.cache import cached
 from ganvas.evaluation.metric_info import CUSTOM_METRICS
 from ganvas.evaluation.protocol import Protocol
-from ganvas.evaluation.reference import MAX_MANIFOLD_IMAGES, Reference, subset
+from ganvas.evaluation.reference import MAX_MANIFOLD_IMAGES, Labels, Reference, subset
 from ganvas.metrics import Estimate, Modes
+from ganvas.utils.images import ImageArray
 
 MIN_IMAGES = 24  # images without which no score means anything
+CAS_EPOCHS = 5  # of the classifier that is trained on generated images
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,7 @@ def real_data_baseline(reference: Reference, images: int) -> dict[str, float | i
     """
 
     def compute() -> dict[str, Tensor]:
+        """The baseline's values as JSON in UTF-8: uint8 [B]."""
         held_out = subset(reference.held_out, images)
         # Copying is judged on one half of them by the other: a sample cannot serve as its own reference.
         memorized = metrics.memorization_scores(
@@ -143,6 +151,54 @@ def real_data_baseline(reference: Reference, images: int) -> dict[str, float | i
     for name, estimate in _custom(subset(reference.held_out, images), reference.train_features).items():
         values[name], values[f"{name}_stderr"] = _rounded(estimate.value), _rounded(estimate.stderr)
     return values
+
+
+def classification_accuracy_score(
+    images: ImageArray, labels: Labels, reference: Reference
+) -> tuple[Estimate, float] | None:
+    """The classification accuracy score of labeled images, and what as many real images reach.
+
+    Args:
+        images: uint8 [N, C, H, W], generated.
+        labels: int64 [N], the classes that were asked for.
+        reference: the real images: the classifier is tested on its held-out ones.
+
+    Returns:
+        The accuracy with its standard error over the test images, and the baseline, both of as many images as
+        there are of the scarcer kind; None where the real images have no labels, or the held_out ones other
+        classes. Without a test split the test images are a half of the set, which the generator has seen.
+    """
+    real, held_out = reference.images, reference.held_out_images
+    if held_out is None:  # no test split: the halves that the baselines are taken on
+        order = reference.halves
+        real, held_out = _part(real, order[::2]), _part(real, order[1::2])
+    if real.labels is None or held_out.labels is None or real.class_names != held_out.class_names:
+        return None
+
+    count = min(len(images), len(real))  # of either kind as many: more of one would teach more
+
+    def accuracy(inputs: ImageArray, targets: Labels) -> float:
+        """Train the classifier on uint8 [N, C, H, W]; return its accuracy on held-out images, 0 to 1."""
+        assert held_out.labels is not None
+        return metrics.classification_accuracy(
+            torch.from_numpy(np.array(inputs)),
+            torch.from_numpy(np.array(targets)),
+            torch.from_numpy(np.array(held_out.images)),
+            torch.from_numpy(np.array(held_out.labels)),
+            classes=real.num_classes,
+            epochs=CAS_EPOCHS,
+        )
+
+    def baseline() -> dict[str, Tensor]:
+        """The accuracy that `count` real images reach: float64 scalar."""
+        assert real.labels is not None
+        rows = np.sort(np.random.default_rng(0).permutation(len(real))[:count])
+        return {"accuracy": torch.tensor(accuracy(real.images[rows], real.labels[rows]), dtype=torch.float64)}
+
+    accuracy_of_fakes = accuracy(images[:count], labels[:count])
+    stderr = math.sqrt(accuracy_of_fakes * (1 - accuracy_of_fakes) / len(held_out))
+    name = reference.key(f"class-accuracy-{reference.held_out_name}-{count}-{CAS_EPOCHS}")
+    return Estimate(accuracy_of_fakes, stderr), float(cached(name, baseline)["accuracy"])
 
 
 def _score(
@@ -194,6 +250,11 @@ def _custom(fake: Tensor, real: Tensor) -> dict[str, Estimate]:
             value = Estimate(float(value), math.nan)
         estimates[name] = value
     return estimates
+
+
+def _part(images: ImageSet, rows: Labels) -> ImageSet:
+    labels = None if images.labels is None else images.labels[rows]
+    return ImageSet(images.name, images.images[rows], labels, images.class_names, images.source)
 
 
 def _rounded(value: float | int | None) -> float | int | None:

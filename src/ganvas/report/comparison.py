@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ganvas.errors import UserError
 from ganvas.evaluation.metric_info import COMPARED
-from ganvas.report.axes import Points, interpolate_at
-from ganvas.report.comparison_page import comparison_page
-from ganvas.report.comparison_table import csv_text, table_lines
+from ganvas.report.charts import Points, interpolate_at
+from ganvas.report.comparison_views import comparison_page, csv_text, table_lines
 from ganvas.report.numbers import number
 from ganvas.report.records import Evaluation, Records, read_evaluation, read_records
 from ganvas.utils.io import write_bytes
@@ -233,5 +232,5 @@ def _check_protocols(runs: Sequence[Run], evaluations: Sequence[Evaluation | Non
             a, b = (e.protocol_text or "an unnamed protocol" for e in (known, found))
             raise UserError(
                 f"scores of different protocols cannot be compared: {first.path} has {a}; {run.path} has "
-                f"{b}; make them equal with 'ganvas evaluate RUN --count 10000' for each"
+                f"{b}; evaluate each of them again with the same count, as 10000"
             )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ganvas.report.axes import Points
-from ganvas.report.charts import Chart, ChartView, Line, draw_all
+from ganvas.report.charts import Chart, ChartView, Line, Points, draw_all
 from ganvas.report.numbers import format_number, number
 from ganvas.report.records import LogLine, Records, Score
 

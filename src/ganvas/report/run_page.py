@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganvas.report import heading, run_charts
+from ganvas.report import run_charts
 from ganvas.report.frames import Frame, choose_frames
-from ganvas.report.numbers import format_number
-from ganvas.report.records import Evaluation, read_evaluation, read_records
+from ganvas.report.numbers import format_duration, format_number
+from ganvas.report.records import Evaluation, Records, read_evaluation, read_records
 from ganvas.report.score_table import score_table
 from ganvas.report.templating import data_uri, render_page
 from ganvas.utils.images import ImageArray, encode_png, to_pil
 from ganvas.utils.io import write_bytes
 
 if TYPE_CHECKING:
+    from ganvas.runs.directory import DataRecord, ForkRecord
     from ganvas.runs.run import Run
 
 TrainingNeighbors = tuple[ImageArray, Sequence[ImageArray], Sequence[float]]
@@ -69,7 +74,7 @@ def page(run: Run, extras: Extras) -> bytes:
     return render_page(
         "run.html",
         _SCRIPTS,
-        head=heading.heading(run, records),
+        head=heading(run, records),
         scores=score_table(evaluation, why, records, run.step, evaluate),
         training=run_charts.training_section(records, r.steps_per_epoch, resume),
         score_curves=run_charts.score_section(records, r.steps_per_epoch, evaluate),
@@ -78,7 +83,7 @@ def page(run: Run, extras: Extras) -> bytes:
         ),
         classes=_classes(evaluation, why, evaluate),
         neighbors=_neighbors(extras, f"ganvas report {shell_path}"),
-        repeat=heading.repeat(run),
+        repeat=repeat(run),
     )
 
 
@@ -91,6 +96,101 @@ def curves_page(run: Run) -> bytes:
         run_charts.score_section(records, r.steps_per_epoch, f"ganvas evaluate {shell_path}"),
     ]
     return render_page("curves.html", ("chart.js",), name=r.recipe.name, sections=sections)
+
+
+def heading(run: Run, records: Records) -> dict[str, Any]:
+    """Title, facts and notes."""
+    r = run.record
+    facts = [
+        ("Recipe", r.recipe.name + (f": {r.recipe.summary}" if r.recipe.summary else "")),
+        ("Data", _data_words(r.data)),
+        ("Trained", _progress(run, records)),
+        ("Seed", str(r.seed)),
+        ("Started", when(r.created)),
+        ("Machine", machine(r.machine)),
+    ]
+    if r.fork is not None:
+        facts.append(("Forked from", _fork(r.fork)))
+    return {
+        "name": run.path.resolve().name,
+        "path": str(run.path),
+        "version": r.ganvas,
+        "fingerprint": r.data.fingerprint,
+        "facts": facts,
+        "notes": [*r.notes, *run.notes],
+    }
+
+
+def repeat(run: Run) -> dict[str, str]:
+    """The command that makes the run again, and its recipe."""
+    r = run.record
+    if r.command.startswith("ganvas.train("):  # from Python: the command does not hold the settings
+        lead = (
+            f"This run was made from Python ({r.command}). With the recipe below saved as recipe.json, this "
+            f"command makes it again:"
+        )
+        command = _command(run)
+    else:
+        lead, command = "This command, on the same data, makes the run again:", r.command
+    return {"lead": lead, "command": command, "recipe": r.recipe.to_json()}
+
+
+def when(created: str) -> str:
+    """An ISO time as `YYYY-MM-DD HH:MM UTC`; other text unchanged."""
+    try:
+        time = dt.datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    if time.tzinfo is None:
+        return f"{time:%Y-%m-%d %H:%M}"
+    return f"{time.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def machine(values: dict[str, str | int]) -> str:
+    """A machine in one line: processor, threads, system, torch version."""
+    threads = values.get("threads")
+    words = [
+        str(values.get("gpu") or values.get("processor") or values.get("device", "unknown")),
+        f"{threads} thread{'' if threads == 1 else 's'}" if threads is not None else "",
+        str(values.get("system", "")),
+        f"torch {values['torch']}" if "torch" in values else "",
+    ]
+    return ", ".join(filter(None, words))
+
+
+def shape_words(shape: tuple[int, int, int]) -> str:
+    """An image shape [C, H, W] as text: `28 × 28 pixels, gray`."""
+    channels, height, width = shape
+    return f"{height} × {width} pixels, {'gray' if channels == 1 else 'RGB'}"
+
+
+def _data_words(data: DataRecord) -> str:
+    split = f" ({data.split})" if data.split else ""
+    return f"{data.name}{split}: {data.images:,} images of {shape_words(data.image_shape)}"
+
+
+def _progress(run: Run, records: Records) -> str:
+    r = run.record
+    words = f"step {run.step:,} of {r.steps:,}, epoch {r.epoch_of(run.step):,}"
+    if run.step < r.steps:
+        words += ", not finished"
+    return words + (f", {format_duration(records.seconds)}" if records.seconds else "")
+
+
+def _fork(fork: ForkRecord) -> str:
+    words = f"{fork.parent}, at step {fork.step:,}"
+    values = ", ".join(f"{key} = {json.dumps(value)}" for key, value in fork.overrides.items())
+    return f"{words}, with {values}" if values else words
+
+
+def _command(run: Run) -> str:
+    """The command line that reproduces a run made from Python."""
+    r = run.record
+    words = ["ganvas", "train", "recipe.json", "--data", r.data.requested, "--seed", str(r.seed)]
+    if r.data.size is not None:
+        words += ["--size", str(r.data.size), *(["--resize", r.data.resize] if r.data.resize else [])]
+    again = re.sub(r"^-+", "", run.path.resolve().name) + "-again"
+    return shlex.join([*words, "--out", f"runs/{again}"])
 
 
 def _samples(files: Sequence[Path], steps_per_epoch: int, fixed: bool, command: str) -> dict[str, Any]:

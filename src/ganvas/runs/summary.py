@@ -1,8 +1,13 @@
-"""What `ganvas show` says: what a run is, where it stands, how to go on."""
+"""What `ganvas show` says of one run, and `ganvas compare` of several."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from ganvas.evaluation.history import scored_steps
+from ganvas.report import Comparison
+from ganvas.report import compare as compare_opened
 from ganvas.runs.run import Run
 from ganvas.training import checkpoint
 
@@ -13,7 +18,7 @@ _SHOWN = {
 
 
 def summary(run: Run) -> list[str]:
-    """The lines."""
+    """What a run is, where it stands and how to continue it: the lines of `ganvas show`."""
     r, d = run.record, run.record.data
     channels, height, width = d.image_shape
     steps = checkpoint.saved_steps(run.directory.checkpoints)
@@ -69,3 +74,16 @@ def summary(run: Run) -> list[str]:
     if steps:
         lines.append(f"sample       ganvas sample {run.directory.shell_path} --count 64 --out samples.png")
     return lines
+
+
+def compare(runs: Sequence[Run | str | Path]) -> Comparison:
+    """Lay runs side by side.
+
+    Args:
+        runs: run directories or opened runs, at least one.
+
+    Raises:
+        RunError: a path is no run.
+        UserError: no runs, one named twice, or scores that were taken in different ways.
+    """
+    return compare_opened([run if isinstance(run, Run) else Run.open(run) for run in runs])
