@@ -51,7 +51,7 @@ ganvas train mlp --set batch_size=64 --set discriminator.dropout=0.3
 ```
 
 In Python: `ganvas.train("mlp", overrides={"batch_size": 64})`. Unknown keys are refused, and the message
-names the nearest key. A key without a default must be given. A duration is `"200 steps"` or `"15 epochs"`; a
+names the nearest key. A duration is `"200 steps"` or `"15 epochs"`; a
 plain number counts steps.
 """
 
@@ -168,10 +168,11 @@ def _model_section(title: str, model: type[BaseModel], level: int) -> list[str]:
     lines = [f"{'#' * level} {title}", "", _docstring(model), "", "| key | type | default | meaning |",
              "|---|---|---|---|"]  # fmt: skip
     for name, field in model.model_fields.items():
-        default = "" if field.default is PydanticUndefined else _code(_json(field.default))
-        if issubclass(model, KindConfig) and name == "kind":
-            default = ""
+        default = "required" if field.default is PydanticUndefined else _code(_json(field.default))
         meaning = field.description or _nested_description(hints[name])
+        if issubclass(model, KindConfig) and name == "kind":
+            default = _code(_json(field.default)) if field.default == model.default_kind else "required"
+            meaning = f"names this kind of {model.kinds.kind}"
         limits = _limits([field, *_nested_fields(hints[name])])
         row = (_code(name), _cell(_type(hints[name])), _cell(default), _cell(_joined(meaning, limits)))
         lines.append(f"| {' | '.join(row)} |")

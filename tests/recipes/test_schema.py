@@ -1,6 +1,7 @@
 """`Recipe`: round trips, and refusals of one line that name the key."""
 
 import json
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -199,7 +200,7 @@ def test_a_value_of_the_wrong_type_or_sign_is_refused_by_its_key(path, value):
         ("batch_size", {(1, 2): 3}, "'batch_size'"),
         ("name", "x" * 500 + "\n" + 5 * "y", "'name'"),
         ("name", "../../elsewhere", "'name'"),
-        ("generator.kind", "mlp", "--set generator="),
+        ("generator.kind", "mlp", "generator={"),
     ],
 )
 def test_odd_values_are_refused_in_a_short_line(path, value, words):
@@ -287,3 +288,10 @@ def test_a_recipe_is_frozen_and_change_leaves_it_alone():
 def test_a_players_spec_is_not_taken_for_the_others():
     with pytest.raises(ValidationError):
         Recipe.model_validate(TUTORIAL.model_dump() | {"generator": TUTORIAL.discriminator})
+
+
+def test_the_page_of_recipe_keys_says_of_each_its_type_default_and_meaning():
+    page = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text()
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert len(rows) > 120
+    assert [row for row in rows if len(row) != 4 or not all(cell.strip(" |") for cell in row)] == []

@@ -21,7 +21,7 @@ def parse_overrides(words: list[str]) -> dict[str, Any]:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise RecipeError(f"--set expects key=value, got {word!r}; try --set batch_size=64")
+            raise RecipeError(f"expected key=value, got {word!r}; try batch_size=64")
         try:
             parsed[key] = json.loads(value)
         except ValueError:
@@ -46,7 +46,7 @@ def set_by_path(values: dict[str, Any], path: str, value: Any) -> None:
         elif node is None:
             raise RecipeError(
                 f"{prefix} is not set in this recipe, so {path!r} cannot be: give the whole of it as JSON, "
-                f"--set {prefix}='{{\"{key}\": ...}}'"
+                f"{prefix}={{\"{key}\": ...}}"
             )
         elif not isinstance(node, dict):
             raise RecipeError(f"unknown recipe key {path!r}: {prefix} has no keys below it")
