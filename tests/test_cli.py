@@ -4,12 +4,15 @@ Every refusal is one line on stderr that begins with "ganvas: ", exit code 2 for
 the machine's, no traceback, and nothing half-written.
 """
 
+import ast
 import dataclasses
 import inspect
 import io
 import json
+import re
 import shlex
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from torch.nn import functional as F
 
 import ganvas
 import tiny
+from ganvas import errors
 from ganvas.cli import main, parse
 from ganvas.cli.parser import COMMANDS
 from ganvas.errors import UserError
@@ -67,6 +71,44 @@ def refused(capsys, words, code=2):
     assert lines[0].startswith("ganvas: ")
     assert "mistake in ganvas" not in lines[0]
     return lines[0]
+
+
+SOURCES = sorted(Path(ganvas.__file__).parent.rglob("*.py"))
+ERRORS = {
+    name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, UserError)
+}
+
+
+def raised_text(source):
+    """The string constants of every `raise` of a UserError in a source file, with their lines."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Raise) and getattr(getattr(node.exc, "func", None), "id", None) in ERRORS:
+            constants = (part for part in ast.walk(node) if isinstance(part, ast.Constant))
+            yield from ((part.lineno, part.value) for part in constants if isinstance(part.value, str))
+
+
+@pytest.mark.parametrize("source", [s for s in SOURCES if s.parent.name != "cli"], ids=lambda s: s.stem)
+def test_no_error_that_python_users_see_names_a_flag(source):
+    assert not [(line, text) for line, text in raised_text(source) if re.search(r"(^|\W)--[a-z]", text)]
+
+
+def test_errors_name_the_option_as_python_and_the_command_line_spell_it(finished, work):
+    run = ganvas.open_run(finished.path)
+    for option, call in {
+        "count 0": lambda: run.sample(0),
+        "seed -1": lambda: run.sample(1, seed=-1),
+        "class 7": lambda: run.sample(1, class_=7),
+        "step late": lambda: run.sample(1, step="late"),
+        "rows 0": lambda: run.interpolate(rows=0),
+        "out x.jpg": lambda: run.sample(1).save("x.jpg"),
+        "count 3": lambda: ganvas.evaluate(run, count=3),
+        "steps 0": lambda: ganvas.resume(run.path, steps=0),
+        "threads 0": lambda: ganvas.train("mlp", "mnist-5k", "r", threads=0),
+    }.items():
+        with pytest.raises(UserError) as caught:
+            call()
+        assert str(caught.value).startswith(f"{option}:")
+        assert "--" not in str(caught.value)
 
 
 def files_in(folder):
@@ -175,7 +217,7 @@ BAD_TRAIN = {
     "unknown option": (["mlp", "--bacth", "3"], "--bacth"),
     "unknown objective": (["mlp", "--set", "objective=hinged"], "objective"),
     "unknown split": (["mlp", "--split", "half"], "split"),
-    "no threads": (["mlp", "--threads", "0"], "--threads 0"),
+    "no threads": (["mlp", "--threads", "0"], "threads 0"),
     "batch larger than the set": (["mlp", "--set", "batch_size=6000"], "larger than the data set"),
     "unknown fit": (["mlp", "--size", "20", "--resize", "squash"], "crop"),
     "missing recipe file": (["nothing.json"], "nothing.json"),
@@ -192,7 +234,7 @@ def test_a_bad_request_to_train_is_refused_in_one_line_and_nothing_is_written(wo
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_cuda_without_a_gpu_is_refused_in_one_line(work, capsys):
     words = ["train", "mlp", "--data", "mnist-5k", "--out", "r", "--device", "cuda"]
-    assert "--device cpu" in refused(capsys, words)
+    assert "use device cpu" in refused(capsys, words)
     assert not (work / "r").exists()
 
 
@@ -290,11 +332,11 @@ def test_a_command_that_does_not_exist_is_refused_with_the_nearest(capsys):
     ("words", "expected"),
     [
         (["sample", "--out", "x.jpg"], ".npz"),
-        (["sample", "--count", "0"], "--count 0"),
-        (["sample", "--count", "-3"], "--count -3"),
-        (["sample", "--seed", "-3"], "--seed -3"),
+        (["sample", "--count", "0"], "count 0"),
+        (["sample", "--count", "-3"], "count -3"),
+        (["sample", "--seed", "-3"], "seed -3"),
         (["sample", "--step", "99"], "no checkpoint of step 99"),
-        (["interpolate", "--columns", "1"], "--columns 1"),
+        (["interpolate", "--columns", "1"], "columns 1"),
         (["interpolate", "--out", "x.gif"], ".png"),
         (["animate", "--out", "x.png"], ".gif"),
         (["discriminate", "missing.png"], "missing.png"),
@@ -333,7 +375,7 @@ def test_an_edited_run_json_is_refused_in_one_line(work, capsys, text):
 def test_an_existing_run_is_refused_and_untouched(finished, capsys):
     before = files_in(finished.path)
     words = ["train", "mlp", "--data", "mnist-5k", "--out", finished.path]
-    assert "--overwrite" in refused(capsys, words)
+    assert "replace it with overwrite" in refused(capsys, words)
     assert files_in(finished.path) == before
 
 
@@ -459,7 +501,7 @@ def test_a_run_with_networks_of_ones_own_is_opened_with_their_code_and_never_wit
     from ganvas.networks.spec import GeneratorSpec
 
     GeneratorSpec.kinds.remove("straight")  # as in another process
-    assert "--plugin" in refused(capsys, ["sample", "r", "--out", "x.png"])
+    assert "as a plugin" in refused(capsys, ["sample", "r", "--out", "x.png"])
     assert main(["sample", "r", "--out", "x.png", "--plugin", "mine.py"]) == 0
     GeneratorSpec.kinds.remove("straight")
 
@@ -553,15 +595,15 @@ def test_a_loss_given_as_a_function_is_recorded_by_name_and_missed_by_name_later
     run = tiny.train(work, "mlp", steps=2, overrides=overrides)
     assert run.recipe.objective == "softplus_loss"
     OBJECTIVES.remove("softplus_loss")
-    with pytest.raises(UserError, match=r"unknown objective 'softplus_loss'.*--plugin"):
+    with pytest.raises(UserError, match=r"unknown objective 'softplus_loss'.*as a plugin"):
         ganvas.resume(run.path, steps=4, quiet=True)
 
 
 def test_a_budget_gives_a_named_recipe_its_steps_and_a_note_says_so(work):
-    plan = ganvas.train("mlp", "mnist-5k", budget="1m", dry_run=True)
-    again = ganvas.train("mlp", "mnist-5k", budget="2m", dry_run=True)
+    plan = ganvas.plan("mlp", "mnist-5k", budget="1m")
+    again = ganvas.plan("mlp", "mnist-5k", budget="2m")
     assert again.record.steps == pytest.approx(2 * plan.record.steps, abs=1)
     assert any("budget 1m" in note for note in plan.record.notes)
     with pytest.raises(UserError, match="give one of them"):
-        ganvas.train("mlp", "mnist-5k", budget="1m", steps=5, dry_run=True)
+        ganvas.plan("mlp", "mnist-5k", budget="1m", steps=5)
     assert files_in(work) == []

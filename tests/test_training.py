@@ -141,7 +141,7 @@ def test_a_finished_run_is_left_as_it_is_by_resume(tmp_path):
 def test_an_existing_run_is_never_overwritten_unless_asked(tmp_path):
     run = tiny.train(tmp_path, seed=1)
     before = tiny.weights(run)
-    with pytest.raises(RunError, match="--overwrite"):
+    with pytest.raises(RunError, match="replace it with overwrite"):
         tiny.train(tmp_path, seed=2)
     assert tiny.weights(run) == before
     again = tiny.train(tmp_path, seed=2, overwrite=True)

@@ -168,7 +168,7 @@ def test_a_batch_larger_than_the_set_is_refused_with_a_size_that_fits(order):
         batches(24, order=order)
     assert "24" in str(caught.value)
     assert "23 images in numbered" in str(caught.value)
-    assert "--set batch_size=11" in str(caught.value)
+    assert "try batch_size=11" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -143,9 +143,9 @@ def test_scores_of_different_protocols_refuse_to_be_compared():
     [
         (["nothing.npy"], "no such file or folder"),
         (["{few}", "--data", "mnist-5k"], "at least 24 images"),
-        (["{rgb}", "--data", "mnist-5k"], "bring both to one size"),
-        (["{rgb}"], "name the real images"),
-        (["{good}", "--data", "mnist-5k", "--count", "10"], "--count 10: expected 24 to"),
+        (["{rgb}", "--data", "mnist-5k"], "give a size for both"),
+        (["{rgb}"], "give the real images"),
+        (["{good}", "--data", "mnist-5k", "--count", "10"], "count 10: expected 24 to"),
         (["{good}", "--data", "mnist-5k", "--features", "gv2"], "did you mean 'gv1'"),
         (["{good}", "--data", "mnist-5k", "--step", "5"], "--step belongs to a run"),
         (["{good}", "--data", "mnist-5k", "--out", "x.txt"], "expected a .json"),
@@ -177,7 +177,7 @@ def test_a_run_can_be_held_against_other_real_images_of_its_shape_only(tmp_path,
     others = tmp_path / "others.npy"
     np.save(others, tiny.images(80, (1, 12, 12), seed=5))
     assert scoring.evaluate_run(run, data=others, count=40).evaluation.protocol.reference == "others"
-    with pytest.raises(DataError, match="name other real images with --data"):
+    with pytest.raises(DataError, match="give other real images as data"):
         scoring.evaluate_run(run, data="mnist-5k", count=40)
 
 
@@ -303,7 +303,7 @@ def test_fewer_images_do_not_replace_the_evaluation_of_more(tmp_path):
 
 
 def test_options_of_a_path_are_refused_for_a_run_and_the_other_way_round(tmp_path, run):
-    with pytest.raises(UserError, match="--size and --resize are for the images of a path"):
+    with pytest.raises(UserError, match="size and resize are for the images of a path"):
         ganvas.evaluate(run, size=28)
-    with pytest.raises(UserError, match="--step is for a run"):
+    with pytest.raises(UserError, match="step is for a run"):
         ganvas.evaluate(tmp_path / "x.npy", step=3)

@@ -103,5 +103,5 @@ def not_finite(name: str, value: float, step: int) -> TrainingError:
     return TrainingError(
         f"{name} became {value} at step {step}: training cannot go on from there; the last good "
         f"checkpoint is kept. A lower learning rate may help: train again with "
-        f"--set generator_optimizer.learning_rate=... --set discriminator_optimizer.learning_rate=..."
+        f"lower generator_optimizer.learning_rate and discriminator_optimizer.learning_rate"
     )

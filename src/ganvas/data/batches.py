@@ -69,7 +69,7 @@ class Batches:
         if max(size, step_size) > count:
             raise RecipeError(
                 f"batch_size {max(size, step_size)} is larger than the data set ({count} images in "
-                f"{images.name}); try --set batch_size={max(count // 2, 1)}"
+                f"{images.name}); try batch_size={max(count // 2, 1)}"
             )
         self.size, self.seed = size, seed
         self.steps_per_epoch = steps_per_epoch(count, size, order, drop_last, steps_from)
@@ -131,8 +131,8 @@ def _check_labels(images: ImageSet, labels: Indices | None, num_classes: int) ->
             )
         if images.num_classes != num_classes:
             raise RecipeError(
-                f"classes {num_classes}: {images.name} has {images.num_classes}; say --conditional and they "
-                f"are counted"
+                f"classes {num_classes}: {images.name} has {images.num_classes}; leave classes out and "
+                f"give conditional: then they are counted"
             )
         return images.labels
     if labels.dtype != np.int64 or labels.shape != (len(images),):

@@ -79,8 +79,8 @@ def load_dataset(
             except _NotFound as error:
                 raise DownloadError(
                     f"{known.name}: not on this machine and not downloaded ({error}); set GANVAS_DATA "
-                    f"to a folder that holds {known.folder_name}/, or pass a path with --data, or use the "
-                    f"bundled --data {BUNDLED}"
+                    f"to a folder that holds {known.folder_name}/, or give a path as data, or use the "
+                    f"bundled {BUNDLED}"
                 ) from None
         _refuse_unknown(name_or_path)
     path = Path(name_or_path).expanduser()

@@ -282,7 +282,7 @@ class RunDirectory:
             if "unknown" in first["msg"] and " kind " in first["msg"]:
                 raise RunError(
                     f"{self.path}: {first['msg'].removeprefix('Value error, ')}; where it is code of your "
-                    f"own, import its module first: --plugin FILE"
+                    f"own, import it first, as a plugin"
                 ) from None
             raise RunError(f"{self.record_path} is damaged: {where}: {first['msg']}") from None
 
@@ -329,5 +329,5 @@ def check_free(directory: RunDirectory, *, overwrite: bool) -> None:
     if not overwrite:
         raise RunError(
             f"{path} already holds a run: resume it (ganvas resume {directory.shell_path}), choose another "
-            f"out, or replace it with overwrite (--overwrite)"
+            f"out, or replace it with overwrite"
         )

@@ -136,11 +136,11 @@ def evaluate(
     """
     if isinstance(subject, Run) or (Path(subject).expanduser() / "run.json").exists():
         if size is not None or resize is not None:
-            raise UserError("--size and --resize are for the images of a path: a run has its own size")
+            raise UserError("size and resize are for the images of a path: a run has its own size")
         run = subject if isinstance(subject, Run) else Run.open(subject)
         return evaluate_run(run, data=data, count=count, seed=seed, step=step, ema=ema, features=features)
     if step is not None:
-        raise UserError(f"--step is for a run, and {subject} is none (no run.json there)")
+        raise UserError(f"step is for a run, and {subject} is none (no run.json there)")
     return evaluate_images(
         subject, data=data, count=count, size=size, resize=resize, features=features,
         mmap_threshold=mmap_threshold,
@@ -220,13 +220,13 @@ def reference_of(
     if reference.images.image_shape != known.image_shape:
         raise DataError(
             f"{reference.name}: expected images of shape {known.image_shape} (channels, height, width) as "
-            f"{run.path} makes, got {reference.images.image_shape}; name other real images with --data"
+            f"{run.path} makes, got {reference.images.image_shape}; give other real images as data"
         )
     whole = known.split != "all" or known.images == len(reference.features)  # else it is a part of the run's
     if data is None and whole and reference.fingerprint != known.fingerprint:
         raise DataError(
             f"{known.requested} holds other images than {run.path} was trained on (fingerprint "
-            f"{reference.fingerprint[:12]}, expected {known.fingerprint[:12]}); name the right ones: --data"
+            f"{reference.fingerprint[:12]}, expected {known.fingerprint[:12]}); give the right ones as data"
         )
     return reference
 
@@ -261,19 +261,19 @@ def evaluate_images(
     if len(loaded) < MIN_IMAGES:
         raise DataError(f"{path}: expected at least {MIN_IMAGES} images to score, got {len(loaded)}")
     if data is None and loaded.image_shape != (1, 28, 28):
-        raise UserError(f"{path}: name the real images that it is to be held against: --data NAME or PATH")
+        raise UserError(f"{path}: give the real images to compare with as data, a name or a path")
     reference = load_reference(
         data, features=features, size=size, resize=resize, mmap_threshold=mmap_threshold
     )
     if reference.images.image_shape != loaded.image_shape:
         raise DataError(
             f"{path} has images of shape {loaded.image_shape} (channels, height, width), {reference.name} of "
-            f"{reference.images.image_shape}: bring both to one size with --size N --resize crop|pad|resize"
+            f"{reference.images.image_shape}: give a size for both, and resize (crop, pad or resize)"
         )
     images = loaded.images
     if len(images) > count:
         images = images[np.sort(np.random.default_rng(0).choice(len(images), count, replace=False))]
-    notes = [] if data is not None else [f"held against {reference.name}; --data names other real images"]
+    notes = [] if data is not None else [f"compared with {reference.name}; data names other real images"]
     if len(images) < count:
         notes.append(
             f"{len(images):,} images, not {count:,}: scores of other numbers of images cannot be compared"
@@ -382,7 +382,7 @@ def _evaluated(
 
 def _check_count(count: int) -> None:
     if not MIN_IMAGES <= count <= MAX_IMAGES:
-        raise UserError(f"--count {count}: expected {MIN_IMAGES} to {MAX_IMAGES:,} images")
+        raise UserError(f"count {count}: expected {MIN_IMAGES} to {MAX_IMAGES:,} images")
 
 
 def _number(value: float) -> str:

@@ -68,9 +68,9 @@ class ImageBatch(np.ndarray[Any, np.dtype[np.uint8]]):
         path = Path(out).expanduser()
         suffix = path.suffix.lower()
         if suffix in _OTHER_KINDS:
-            raise UserError(f"--out {path}: expected .png, .npz, .npy or a folder, got {suffix}")
+            raise UserError(f"out {path}: expected .png, .npz, .npy or a folder, got {suffix}")
         if suffix in (".png", ".npz", ".npy") and path.is_dir():
-            raise UserError(f"--out {path} is a folder; name a file, or a folder without {suffix}")
+            raise UserError(f"out {path} is a folder; name a file, or a folder without {suffix}")
         if suffix == ".png":
             write_bytes(path, encode_png(to_pil(self.grid())))
         elif suffix in (".npz", ".npy"):
@@ -109,10 +109,10 @@ class ImageBatch(np.ndarray[Any, np.dtype[np.uint8]]):
 
     def _save_folder(self, path: Path) -> None:
         if path.exists() and not path.is_dir():
-            raise UserError(f"--out {path} is a file; expected .png, .npz, .npy or a folder")
+            raise UserError(f"out {path} is a file; expected .png, .npz, .npy or a folder")
         with storage_errors(str(path)):
             if path.is_dir() and any(path.iterdir()):
-                raise UserError(f"--out {path} is a folder with files in it; choose a new one")
+                raise UserError(f"out {path} is a folder with files in it; choose a new one")
             path.mkdir(parents=True, exist_ok=True)
         digits = len(str(len(self) - 1))
         folders = _folder_names(self.class_names)

@@ -92,7 +92,7 @@ class Run:
                 raise RunError(f"{self.path} has no checkpoint of step {step}; there are: {known}")
             return step
         if step not in (None, "best", "newest"):
-            raise UserError(f"--step {step}: expected a step's number, best or newest")
+            raise UserError(f"step {step}: expected a step's number, best or newest")
         top = None if step == "newest" else self.best_step
         if top is None and step == "best":
             raise RunError(
@@ -176,7 +176,7 @@ class Run:
             UserError: no such class, or a run without classes.
         """
         if count < 1:
-            raise UserError(f"--count {count}: expected 1 or more")
+            raise UserError(f"count {count}: expected 1 or more")
         _check_seed(seed)
         self._require_memory(count)
         classes = self._classes(count, class_)
@@ -201,8 +201,9 @@ class Run:
 
         In a conditional run they lead from class to class, or stay in `class_`.
         """
-        if rows < 1 or columns < 2:
-            raise UserError(f"--rows {rows} --columns {columns}: expected at least 1 and 2")
+        for name, value, least in (("rows", rows, 1), ("columns", columns, 2)):
+            if value < least:
+                raise UserError(f"{name} {value}: expected {least} or more")
         _check_seed(seed)
         self._require_memory(rows * columns)
         classes = self._classes(2 * rows, class_)
@@ -286,13 +287,14 @@ class Run:
             return None
         if not self.recipe.classes:
             raise UserError(
-                f"--class {class_}: {self.path} is not conditional; train with --conditional for that"
+                f"class {class_}: {self.path} is not conditional; to ask for a class, train "
+                f"with the option conditional"
             )
         names = self.record.class_names
         if self.recipe.conditioned_on_clusters and str(class_) not in names:
             raise UserError(
-                f"--class {class_}: {self.path} is conditioned on clusters of the pixels, not on classes; "
-                f"train with --conditional for these, or take one of {names[0]} to {names[-1]}"
+                f"class {class_}: {self.path} is conditioned on clusters of the pixels, not on classes; "
+                f"train with the option conditional for these, or take one of {names[0]} to {names[-1]}"
             )
         numbered_class_names = not any(
             name.isdecimal() for name in names
@@ -302,9 +304,9 @@ class Run:
         elif numbered_class_names and str(class_).isdecimal() and int(class_) < len(names):
             number = int(class_)
         else:
-            raise UserError(f"--class {class_}: {did_you_mean(str(class_), names)}")
+            raise UserError(f"class {class_}: {did_you_mean(str(class_), names)}")
         if not self.record.class_counts[number]:
-            raise UserError(f"--class {class_}: there was no image of it to learn from")
+            raise UserError(f"class {class_}: there was no image of it to learn from")
         return torch.full((count,), number)
 
     def _note(self, note: str) -> None:
@@ -344,9 +346,7 @@ class Run:
         """Refuse more images than fit: z, the pixels, and the file they become."""
         channels, height, width = self.record.data.image_shape
         each = 3 * channels * height * width + 16 * self.recipe.latent.size + 16 * self.recipe.classes
-        memory.require_memory(
-            count * each, f"{count:,} images", "ask for fewer, with another --seed each time"
-        )
+        memory.require_memory(count * each, f"{count:,} images", "ask for fewer, with another seed each time")
 
 
 def _random_labels(count: int, frequencies: tuple[float, ...]) -> Tensor:
@@ -360,7 +360,7 @@ def _highest(logits: Tensor) -> list[float]:
 
 def _check_seed(seed: int) -> None:
     if seed < 0:
-        raise UserError(f"--seed {seed}: expected 0 or more")
+        raise UserError(f"seed {seed}: expected 0 or more")
 
 
 def open_run(path: str | Path) -> Run:

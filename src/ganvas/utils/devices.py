@@ -23,8 +23,8 @@ def resolve_device(name: str) -> torch.device:
         raise DeviceError(f"unknown device {name!r}: expected auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
-            "--device cuda: PyTorch sees no CUDA device on this machine; "
-            "use --device cpu, or --device auto to take a GPU only where there is one"
+            "device cuda: PyTorch sees no CUDA device on this machine; "
+            "use device cpu, or auto to take a GPU only where there is one"
         )
     return torch.device(name)
 
@@ -105,14 +105,14 @@ def set_threads(threads: int | None) -> None:
     if threads is None:
         return
     if threads < 1:
-        raise DeviceError(f"--threads {threads}: expected 1 or more")
+        raise DeviceError(f"threads {threads}: expected 1 or more")
     torch.set_num_threads(threads)
 
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
     """Say in one line that memory ran out, on either device."""
-    hint = "a smaller batch or network may fit, e.g. --set batch_size=64"
+    hint = "a smaller batch or network may fit, e.g. batch_size=64"
     try:
         yield
     except torch.OutOfMemoryError:
