@@ -19,7 +19,7 @@ from ganvas.evaluation.cache import cached
 from ganvas.evaluation.protocol import VERSION, Protocol
 from ganvas.features import Extractor, default_features, get_extractor
 from ganvas.features.classifier import Classifier, classifier
-from ganvas.metrics.kmeans import kmeans_centers
+from ganvas.metrics.knn import kmeans_centers
 from ganvas.metrics.memorization import CELLS
 from ganvas.utils import memory
 
