@@ -1,4 +1,4 @@
-"""The Frechet distance written down plainly, so that these tests lean on no other room."""
+"""The Frechet distance from its definition, so that these tests depend on no other package of ganvas."""
 
 import torch
 

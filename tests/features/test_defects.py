@@ -31,10 +31,10 @@ def defects():
 
 
 def hold_the_order(rows):
-    """The floor is lowest, and each defect's distance grows strictly with its strength."""
-    floor, *spoilt = rows
-    for defect, group in groupby(spoilt, key=lambda row: row.defect):
-        distances = [floor.distance, *(row.distance for row in group)]
+    """The baseline is lowest, and each defect's distance grows strictly with its strength."""
+    baseline, *defects = rows
+    for defect, group in groupby(defects, key=lambda row: row.defect):
+        distances = [baseline.distance, *(row.distance for row in group)]
         assert len(distances) == 4
         assert all(low < high for low, high in pairwise(distances)), defect
 

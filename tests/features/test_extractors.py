@@ -15,7 +15,7 @@ from ganvas.features.extractor import digest
 @pytest.mark.parametrize(
     ("shape", "name"), [((1, 28, 28), "gv1"), ((3, 28, 28), "gv1-color"), ((1, 200, 8), "gv1")]
 )
-def test_gray_images_are_seen_by_gv1_and_colored_ones_by_gv1_color(shape, name):
+def test_the_default_is_gv1_for_gray_images_and_gv1_color_for_rgb(shape, name):
     assert features.default_features(shape) == name
 
 
@@ -43,7 +43,7 @@ def test_the_names_are_listed_without_torch():
 
 
 @pytest.mark.parametrize("name", ["gv1", "gv1-color"])
-def test_frozen_networks_can_be_compared_and_tell_their_version(name):
+def test_frozen_networks_can_be_compared_and_know_their_version(name):
     extractor = features.get_extractor(name)
     assert extractor.name == name
     assert extractor.comparable
@@ -76,8 +76,8 @@ def test_a_digest_changes_with_names_shapes_types_values_and_words():
         {"a": torch.zeros(2, 3, dtype=torch.int32)},
         {"a": torch.full((2, 3), 1e-30)},
     ]
-    found = {digest(base), digest(base, "word"), *(digest(other) for other in others)}
-    assert len(found) == 6
+    result = {digest(base), digest(base, "word"), *(digest(other) for other in others)}
+    assert len(result) == 6
     assert digest(base) == digest({"a": torch.zeros(3, 2).T})
 
 

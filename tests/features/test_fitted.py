@@ -1,4 +1,4 @@
-"""Networks fitted on the user's own set: the same every time, kept in the cache, refitted when damaged."""
+"""Networks fitted on the user's own set: the same every time, cached, refitted when damaged."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from ganvas import load_dataset
 from ganvas.data import ImageSet
 from ganvas.errors import StorageError, UserError
 from ganvas.features import fitted, fitting, get_extractor
-from ganvas.features.fitted_contrast import contrast_loss, view
+from ganvas.features.fitting import contrast_loss, view
 
 NAMES = ("fitted-classifier", "fitted-contrast")
 
@@ -40,11 +40,11 @@ def steps_taken(name, images):
 def test_a_network_is_fitted_on_images_of_any_kind(name, shape):
     images = discs(shape=shape)
     extractor, taken = steps_taken(name, images)
-    found = extractor(images.images)
+    result = extractor(images.images)
     assert (extractor.name, extractor.dimensions, extractor.comparable) == (name, 128, False)
-    assert found.shape == (40, 128)
-    assert found.dtype == torch.float32
-    assert found.var(0).mean() == pytest.approx(1, abs=0.02)
+    assert result.shape == (40, 128)
+    assert result.dtype == torch.float32
+    assert result.var(0).mean() == pytest.approx(1, abs=0.02)
     assert taken == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
@@ -161,13 +161,13 @@ def test_of_a_large_set_a_part_is_drawn_with_its_own_labels(monkeypatch):
     assert get_extractor("fitted-classifier", images=images).dimensions == 128
 
 
-def test_images_that_are_all_the_same_make_no_trouble():
+def test_images_that_are_all_the_same_are_fitted_on():
     same = ImageSet("same", np.full((30, 1, 8, 8), 7, np.uint8), np.arange(30) % 2, ("a", "b"), "made up")
     for name in NAMES:
         assert get_extractor(name, images=same)(same.images).isfinite().all()
 
 
-def test_a_cache_that_cannot_be_written_is_told_before_the_fit(monkeypatch, tmp_path):
+def test_a_cache_that_cannot_be_written_is_reported_before_the_fit(monkeypatch, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("GANVAS_CACHE", str(tmp_path / "file"))
     taken = []
@@ -189,11 +189,11 @@ def test_the_contrast_loss_is_the_papers_equation():
 
 def test_a_view_is_a_crop_of_the_image_that_is_neither_mirrored_nor_recolored():
     ramp = torch.linspace(0.2, 0.8, 32).expand(50, 1, 32, 32) * torch.tensor([1, 0.5, 0.1]).view(3, 1, 1)
-    found = view(ramp, torch.Generator().manual_seed(0))
-    assert found.shape == ramp.shape
-    assert (found.diff(dim=3) > -1e-6).all()
-    assert (found.diff(dim=2).abs() < 1e-5).all()
-    steps = found.diff(dim=3).mean((2, 3))
+    result = view(ramp, torch.Generator().manual_seed(0))
+    assert result.shape == ramp.shape
+    assert (result.diff(dim=3) > -1e-6).all()
+    assert (result.diff(dim=2).abs() < 1e-5).all()
+    steps = result.diff(dim=3).mean((2, 3))
     torch.testing.assert_close(steps[:, 1] / steps[:, 0], torch.full((50,), 0.5), rtol=1e-3, atol=1e-3)
 
 

@@ -10,7 +10,7 @@ import torch
 from ganvas import load_dataset
 from ganvas.errors import MachineError
 from ganvas.features import get_extractor, gv1
-from ganvas.features.preprocess import gray, resized
+from ganvas.features.extractor import gray, resized
 
 # The first 8 features of each; a change of the network or of how images are prepared shows here.
 EXPECTED = [
@@ -53,9 +53,9 @@ def test_the_file_is_the_one_that_was_released_and_small():
 
 
 def test_the_features_of_fixed_images_are_these(extractor, digits):
-    found = extractor(fixed_images(digits))
-    assert found.dtype == torch.float32
-    np.testing.assert_allclose(found[:, :8].numpy(), EXPECTED, rtol=1e-4, atol=2e-5)
+    result = extractor(fixed_images(digits))
+    assert result.dtype == torch.float32
+    np.testing.assert_allclose(result[:, :8].numpy(), EXPECTED, rtol=1e-4, atol=2e-5)
 
 
 def test_the_mean_variance_on_digits_is_about_half_of_the_one_on_both_sets(extractor, digits):
@@ -81,7 +81,7 @@ def test_the_version_changes_with_the_weights(monkeypatch, extractor):
     assert get_extractor("gv1").version != extractor.version
 
 
-def test_images_of_28_pixels_are_seen_as_they_are(extractor, digits):
+def test_images_of_28_pixels_are_not_resized(extractor, digits):
     images = torch.from_numpy(digits.images[:5])
     assert torch.equal(resized(gray(images), 28), images.float())
     with torch.no_grad():
@@ -120,16 +120,16 @@ def test_three_equal_channels_are_exactly_gray(extractor, digits):
 
 def test_luma_is_that_of_bt_601():
     colors = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], dtype=torch.uint8)
-    found = gray(colors.view(4, 3, 1, 1)).flatten() / 255
-    torch.testing.assert_close(found, torch.tensor([0.299, 0.587, 0.114, 1]), rtol=0, atol=1e-5)
+    result = gray(colors.view(4, 3, 1, 1)).flatten() / 255
+    torch.testing.assert_close(result, torch.tensor([0.299, 0.587, 0.114, 1]), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (32, 32), (56, 56), (256, 256), (20, 64)])
 def test_images_of_other_sizes_are_brought_to_28_pixels(extractor, size):
     images = np.random.default_rng(0).integers(0, 256, (3, 1, *size), dtype=np.uint8)
-    found = extractor(images)
-    assert found.shape == (3, 128)
-    assert found.isfinite().all()
+    result = extractor(images)
+    assert result.shape == (3, 128)
+    assert result.isfinite().all()
 
 
 def test_a_digit_of_twice_the_size_has_nearly_its_own_features(extractor, digits):
@@ -140,7 +140,7 @@ def test_a_digit_of_twice_the_size_has_nearly_its_own_features(extractor, digits
     assert near < apart / 2
 
 
-def test_finding_and_extracting_leave_global_random_numbers_alone():
+def test_loading_and_extracting_leave_global_random_numbers_alone():
     gv1.network.cache_clear()
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
     get_extractor("gv1-color")(np.zeros((2, 1, 28, 28), np.uint8))

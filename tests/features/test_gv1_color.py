@@ -63,8 +63,8 @@ def noisy(images, strength):
 
 @pytest.mark.parametrize("fault", [turned, swapped, paled, noisy])
 def test_a_fault_of_color_or_detail_is_farther_away_the_stronger_it_is(extractor, real, images, fault):
-    spoilt = [np.clip(np.rint(fault(images, s)), 0, 255).astype(np.uint8) for s in (0, *STRENGTHS)]
-    distances = [frechet(extractor(images), real) for images in spoilt]
+    corrupted = [np.clip(np.rint(fault(images, s)), 0, 255).astype(np.uint8) for s in (0, *STRENGTHS)]
+    distances = [frechet(extractor(images), real) for images in corrupted]
     assert distances == sorted(distances)
     assert distances[-1] > 3 * distances[0]
 
@@ -80,10 +80,10 @@ def test_the_first_128_features_are_gv1s(extractor, images):
     torch.testing.assert_close(extractor(images[:30])[:, :128], get_extractor("gv1")(images[:30]))
 
 
-def test_the_color_features_have_a_mean_variance_of_about_one_on_pictures(extractor):
-    found = extractor(scenes(1000, seed=3))[:, 128:]
-    assert 0.8 < found[:, :64].var(0).mean() < 1.25
-    assert 0.8 < found[:, 64:].var(0).mean() < 1.25
+def test_the_color_features_have_a_mean_variance_of_about_one_on_images(extractor):
+    result = extractor(scenes(1000, seed=3))[:, 128:]
+    assert 0.8 < result[:, :64].var(0).mean() < 1.25
+    assert 0.8 < result[:, 64:].var(0).mean() < 1.25
 
 
 def test_the_filters_are_the_same_bits_on_every_machine():
@@ -92,14 +92,14 @@ def test_the_filters_are_the_same_bits_on_every_machine():
     assert digest(filters.state_dict())[:12] == FILTERS
 
 
-def test_images_of_32_pixels_are_seen_as_they_are(extractor, images):
+def test_images_of_32_pixels_are_not_resized(extractor, images):
     with torch.no_grad():
         direct = color.RandomFilters()(torch.from_numpy(images[:9]).float())
     torch.testing.assert_close(extractor(images[:9])[:, 128:], direct, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (3, 100, 60), (1, 28, 28)])
-def test_images_of_other_sizes_and_gray_ones_are_seen_too(extractor, shape):
-    found = extractor(np.random.default_rng(0).integers(0, 256, (2, *shape), dtype=np.uint8))
-    assert found.shape == (2, 256)
-    assert found.isfinite().all()
+def test_images_of_other_sizes_and_gray_ones_are_accepted(extractor, shape):
+    result = extractor(np.random.default_rng(0).integers(0, 256, (2, *shape), dtype=np.uint8))
+    assert result.shape == (2, 256)
+    assert result.isfinite().all()

@@ -1,4 +1,4 @@
-"""inception and dinov2, for which timm is needed: what is said without it, and what it is asked for.
+"""inception and dinov2, for which timm is needed: the message without it, and the calls of it.
 
 timm is not among the packages that tests need. `STAND_IN` below is a module of that name with two tiny
 networks, put on the path of another process; it is not timm, and shows only that ours asks and uses it so.
@@ -44,16 +44,16 @@ ASK = """
     import numpy as np
     from ganvas.features import get_extractor
     images = np.full((20, 1, 28, 28), 255, np.uint8)
-    found = {}
+    result = {}
     for name in ("inception", "dinov2"):
         extractor = get_extractor(name)
         network = extractor.network.network
-        found[name] = {
+        result[name] = {
             "features": extractor(images)[[0, 19]].tolist(), "version": extractor.version,
             "dimensions": extractor.dimensions, "comparable": extractor.comparable,
             "asked": network.asked, "sizes": network.sizes,
         }
-    print(json.dumps(found))
+    print(json.dumps(result))
 """
 
 
@@ -102,26 +102,26 @@ def test_without_timm_one_line_says_what_to_install_and_what_works_without(name)
     ],
 )
 def test_timm_is_asked_for_the_network_and_given_normalized_images(name, side, model, options, stood_in):
-    found = stood_in[name]
-    assert found["asked"] == [model, options]
-    assert found["sizes"] == [[16, 3, side, side], [4, 3, side, side]]
-    for features in found["features"]:  # white, by the stand-in's mean and deviation
+    result = stood_in[name]
+    assert result["asked"] == [model, options]
+    assert result["sizes"] == [[16, 3, side, side], [4, 3, side, side]]
+    for features in result["features"]:  # white, by the stand-in's mean and deviation
         assert features == pytest.approx([1, 3, 1], abs=1e-4)
-    assert (found["dimensions"], found["comparable"], len(found["version"])) == (3, True, 12)
+    assert (result["dimensions"], result["comparable"], len(result["version"])) == (3, True, 12)
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "expected"),
     [
         ("raise RuntimeError('operator torchvision::nms does not exist')", "torchvision::nms does not exist"),
         ("raise AttributeError('partially initialized module')", "AttributeError: partially initialized"),
         ("import torchvision_that_is_not_there", "torchvision_that_is_not_there"),
     ],
 )
-def test_a_timm_that_cannot_be_imported_is_one_line_about_torchvision(fault, told, tmp_path, monkeypatch):
+def test_a_timm_that_cannot_be_imported_is_one_line_about_torchvision(fault, expected, tmp_path, monkeypatch):
     line = refusal("inception", fault, tmp_path, monkeypatch)
     assert "cannot be imported here" in line
-    assert told in line
+    assert expected in line
     assert "torchvision must be of the same build as torch" in line
 
 

@@ -80,9 +80,9 @@ def get_extractor(
     if name in EXTRACTORS:
         return EXTRACTORS[name](images, target)
     if name == "gv1":
-        from ganvas.features import gray
+        from ganvas.features import gv1
 
-        return gray.extractor(target)
+        return gv1.extractor(target)
     if name == "gv1-color":
         from ganvas.features import color
 

@@ -1,4 +1,4 @@
-"""Which class an image's features look like: what the histogram of modes counts.
+"""Classify images by their features: what the histogram of modes counts.
 
 gv1 knows the classes of MNIST and Fashion-MNIST. For any other labeled set a linear discriminant is
 computed from the reference's own features: Fisher 1936; Hastie, Tibshirani and Friedman 2009, section 4.3,
@@ -42,14 +42,14 @@ class Classifier:
     scores: Callable[[Tensor], Tensor]
 
     def __call__(self, features: Tensor) -> Tensor:
-        """The class that each image looks most like, int64 [N] on the CPU."""
+        """The most likely class of each image, int64 [N] on the CPU."""
         with torch.no_grad():
             pieces = features.detach().cpu().split(_PIECE)
             return torch.cat([self.scores(piece).argmax(1) for piece in pieces])
 
 
 def classifier(extractor: Extractor, reference: ImageSet, features: Tensor) -> Classifier | None:
-    """How to tell the reference's classes in features of `extractor`; None where it has no labels.
+    """A classifier of the reference's classes by features of `extractor`; None where it has no labels.
 
     Args:
         extractor: with "gv1" the network's own head is used where it knows the set's classes.
@@ -75,8 +75,8 @@ def classifier(extractor: Extractor, reference: ImageSet, features: Tensor) -> C
 
 
 def _first_class(extractor: Extractor, reference: ImageSet) -> int | None:
-    """Where the set's classes begin among gv1's own; None where they are not among them."""
-    # A folder of the user's may have a catalog's name, but hardly its ten classes' as well.
+    """The index of the set's first class among those of gv1; None where gv1 does not know them."""
+    # A user's folder may have the name of a published set, but hardly its size and number of classes too.
     known = reference.num_classes == 10 and reference.image_shape == (1, gv1.SIDE, gv1.SIDE)
     return gv1.FIRST_CLASS.get(reference.name) if known and extractor.name == gv1.NAME else None
 
@@ -113,8 +113,8 @@ def linear_discriminant(features: Tensor, labels: Tensor, classes: int) -> Calla
     if sphere == 0:  # each class is one point: all directions count the same
         sphere = torch.ones_like(sphere)
     covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * sphere * torch.eye(size, dtype=torch.float64)
-    # Moved to the middle first: the scores change by the same for all classes, and lose fewer digits.
-    middle = features.double().mean(0)
-    weights = torch.linalg.solve(covariance, (means - middle).T)
-    offsets = -0.5 * ((means - middle).T * weights).sum(0) + (counts.double() / counts.sum()).log()
-    return lambda x: (x.double() - middle) @ weights + offsets
+    # Centered first, for precision: the scores of all classes change by the same amount.
+    center = features.double().mean(0)
+    weights = torch.linalg.solve(covariance, (means - center).T)
+    offsets = -0.5 * ((means - center).T * weights).sum(0) + (counts.double() / counts.sum()).log()
+    return lambda x: (x.double() - center) @ weights + offsets

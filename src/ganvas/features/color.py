@@ -1,10 +1,9 @@
-"""The extractor gv1-color: what gv1 sees in the luma, and what random filters see in the colors.
+"""The extractor gv1-color: gv1's features of the luma, and those of random filters of the colors.
 
-A network that nobody trained still tells two sets of images apart, and does not prefer the classes that
-it was trained on: Naeem et al. 2020, arXiv 2002.09797, measure generators with randomly initialized
-networks where no pretrained one fits. Here one looks at the colors, of which gv1 knows nothing. On
-photographs, which gv1 was not trained on, its features vary little and the filters decide; on colored
-digits both count.
+A randomly initialized network distinguishes two sets of images without a bias to the classes of a training
+set: Naeem et al. 2020, arXiv 2002.09797, measure generators with such networks where no pretrained one fits.
+Here one sees the colors, which gv1 does not. On photographs, which gv1 was not trained on, gv1's features
+vary little and the filters dominate; on colored digits both count.
 """
 
 from __future__ import annotations
@@ -16,12 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganvas.features import gray, gv1
-from ganvas.features.extractor import NetworkExtractor
-from ganvas.features.preprocess import resized, with_channels
+from ganvas.features import gv1
+from ganvas.features.extractor import NetworkExtractor, resized, with_channels
 
 NAME = "gv1-color"
-PREPARATION = f"{gray.PREPARATION}; color: BT.601 planes, antialiased bilinear to 32, 1"
+PREPROCESSING = f"{gv1.PREPROCESSING}; color: BT.601 planes, antialiased bilinear to 32, 1"
 SEED = 601
 SIDE = 32
 LAYERS = ((32, 1), (64, 2), (64, 2))
@@ -31,8 +29,8 @@ QUARTERED = 16
 MEANS, QUARTERS = LAYERS[-1][0], 4 * QUARTERED
 DIMENSIONS = gv1.DIMENSIONS + MEANS + QUARTERS
 
-# How far red, green and blue lie from gray: Cb and Cr of BT.601 in -1..1, and the luma in 0..1. Chroma
-# counts twice, since photographs spread far less in it than in the luma, which gv1 already sees.
+# The luma in 0..1, and Cb and Cr of BT.601 in -1..1. Chroma is doubled, since photographs vary far less in
+# it than in the luma, which gv1 sees already.
 _PLANES = (
     (0.299, 0.587, 0.114),
     (-0.337, -0.663, 1.0),
@@ -41,7 +39,7 @@ _PLANES = (
 _CHROMA = 2.0
 
 # Over 4,000 synthetic images (tests/features/scenes.py, seed 0) the features have these mean
-# variances without scaling; they are numbers of the network, not of the user's images.
+# variances without scaling; they are constants of the network and do not depend on the user's images.
 _MEANS_VARIANCE, _QUARTERS_VARIANCE = 0.0142, 0.0192
 
 
@@ -73,7 +71,7 @@ class RandomFilters(nn.Module):
         x = torch.cat([2 * x[:, :1] - 1, _CHROMA * x[:, 1:]], 1)
         for layer, (_, stride) in enumerate(LAYERS):
             weight, bias = self.get_buffer(f"weight{layer}"), self.get_buffer(f"bias{layer}")
-            # Padded with the image's own edge: a black frame would be the strongest thing to see.
+            # Padded with the border pixels: a black frame would be the strongest edge.
             x = F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight, bias, stride))
         means = x.mean((2, 3)) / math.sqrt(_MEANS_VARIANCE)
         quarters = F.adaptive_avg_pool2d(x[:, :QUARTERED], 2).flatten(1) / math.sqrt(_QUARTERS_VARIANCE)
@@ -85,7 +83,7 @@ class Color(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.gray, self.filters = gray.network(), RandomFilters()
+        self.gray, self.filters = gv1.preprocessed_network(), RandomFilters()
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute the features."""
@@ -102,7 +100,7 @@ def extractor(device: torch.device | str = "cpu") -> NetworkExtractor:
     return NetworkExtractor(
         NAME,
         Color(),
-        preparation=PREPARATION,
+        preprocessing=PREPROCESSING,
         dimensions=DIMENSIONS,
         comparable=True,
         device=device,

@@ -1,4 +1,8 @@
-"""What a feature extractor is, and how a network becomes one: piece by piece over any number of images."""
+"""Feature extractors: the protocol, an extractor made of a network, and the preprocessing of images.
+
+Nothing is rounded to whole pixel values in preprocessing, and images are downsampled with antialiasing: both
+change scores as much as real defects of a generator do. Source: Parmar et al. 2022, arXiv 2104.11222.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganvas.data.image_set import validate_image_shape
@@ -19,15 +24,15 @@ _PIECE_BYTES = 32 * 2**20
 
 
 class Extractor(Protocol):
-    """Images in, features out. Two scores belong together if name and version are the same."""
+    """From images to features. Scores are comparable if name and version are equal."""
 
     @property
     def name(self) -> str:
-        """As in `ganvas.features.NAMES`."""
+        """As in `ganvas.features.feature_names()`."""
 
     @property
     def version(self) -> str:
-        """12 hex digits: SHA-256 over the parameters and the version of how images are prepared."""
+        """12 hex digits: SHA-256 of the parameters and of the description of the preprocessing."""
 
     @property
     def dimensions(self) -> int:
@@ -35,7 +40,7 @@ class Extractor(Protocol):
 
     @property
     def comparable(self) -> bool:
-        """False where the network was fitted on the user's own set: its scores mean nothing elsewhere."""
+        """False for a network fitted on the user's own set: its scores are meaningful on that set alone."""
 
     def __call__(self, images: npt.NDArray[np.uint8]) -> Tensor:
         """Images uint8 [N, C, H, W], memory-mapped ones too -> features float32 [N, D] on the CPU."""
@@ -46,8 +51,8 @@ class NetworkExtractor:
 
     Args:
         name: see `Extractor.name`.
-        network: with its own preparation of the images; it is moved to `device` and kept.
-        preparation: what the version says of that preparation; a change of it is a change here.
+        network: from raw images to features, preprocessing included; it is moved to `device`.
+        preprocessing: describes the preprocessing; part of the version, so change it with the preprocessing.
         dimensions: D.
         comparable: see `Extractor.comparable`.
         device: where to compute.
@@ -59,14 +64,14 @@ class NetworkExtractor:
         name: str,
         network: nn.Module,
         *,
-        preparation: str,
+        preprocessing: str,
         dimensions: int,
         comparable: bool,
         device: torch.device | str = "cpu",
         at_once: int = 250,
     ) -> None:
         self.name, self.dimensions, self.comparable = name, dimensions, comparable
-        self.version = digest(network.state_dict(), preparation)[:12]
+        self.version = digest(network.state_dict(), preprocessing)[:12]
         self.device, self.at_once = torch.device(device), at_once
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -81,11 +86,11 @@ class NetworkExtractor:
         count, *shape = validate_image_shape(images.shape, self.name)
         rows = max(1, min(self.at_once, _PIECE_BYTES // (4 * int(np.prod(shape)))))
         features = torch.empty(count, self.dimensions)
-        # A GPU's TF32 would round features to three digits: scores of two machines would differ by it.
+        # TF32 on a GPU rounds features to three digits: the scores of two machines would differ.
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         with inference(self.network), exact:
             for start in range(0, count, rows):
-                # Copied: a memory map is read a piece at a time, and may not be written, which torch needs.
+                # Copied, since torch needs a writable array and a memory map is read-only.
                 piece = torch.from_numpy(np.array(images[start : start + rows])).to(self.device)
                 features[start : start + rows] = self.network(piece)
         return features
@@ -99,3 +104,42 @@ def digest(tensors: Mapping[str, Tensor], *words: str) -> str:
         result.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         result.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return result.hexdigest()
+
+
+def gray(images: Tensor) -> Tensor:
+    """Images [N, C, H, W], 0 to 255 -> their luma of ITU-R BT.601, float32 [N, 1, H, W], 0 to 255.
+
+    The weights 0.299, 0.587 and 0.114 are rounded to multiples of 1/65536: every sum of bytes is
+    exact in float32, so that three equal channels give exactly what one gives.
+    """
+    if images.shape[1] == 1:
+        return images.float()
+    red, green, blue = images.float().unbind(1)
+    return ((19595 * red + 38470 * green + 7471 * blue) / 65536).unsqueeze(1)
+
+
+def with_channels(images: Tensor, channels: int) -> Tensor:
+    """Images [N, C, H, W] -> float32 with 1 channel (luma) or 3 (gray three times), 0 to 255."""
+    if channels == 1:
+        return gray(images)
+    return images.float().expand(-1, channels, -1, -1)
+
+
+def resized(images: Tensor, side: int, mode: str = "bilinear") -> Tensor:
+    """Images float32 [N, C, H, W] -> [N, C, side, side], antialiased; unchanged at that size."""
+    if images.shape[2:] == (side, side):
+        return images
+    return F.interpolate(images, (side, side), mode=mode, align_corners=False, antialias=True)
+
+
+class Preprocessed(nn.Module):
+    """A network of float32 [N, channels, side, side] in [0, 1], applied to uint8 images of any size."""
+
+    def __init__(self, network: nn.Module, channels: int, side: int) -> None:
+        super().__init__()
+        self.network, self.channels, self.side = network, channels, side
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images uint8 [N, C, H, W] -> the network's output."""
+        result: Tensor = self.network(resized(with_channels(images, self.channels), self.side) / 255)
+        return result

@@ -18,24 +18,23 @@ import torch
 from ganvas.data import ImageSet
 from ganvas.data.files import CACHE_HINT, cache_folder
 from ganvas.errors import UserError
-from ganvas.features.extractor import NetworkExtractor, digest
-from ganvas.features.fitted_classifier import Classes
-from ganvas.features.fitted_contrast import Contrast
+from ganvas.features.extractor import NetworkExtractor, Preprocessed, digest
 from ganvas.features.fitting import (
     DIMENSIONS,
     SIDE,
+    Classes,
+    Contrast,
     FittedNetwork,
     Task,
     empty_module,
     fit_network,
     training_images,
 )
-from ganvas.features.preprocess import Preprocessed
 from ganvas.utils.io import atomic_write
 
 RECIPE = 1
-"""Counted up when anything changes in how these networks are built or fitted."""
-FEWEST = 24
+"""Version of how these networks are built and fitted: raise it with every change of that."""
+MIN_IMAGES = 24
 
 
 def extractor(
@@ -47,8 +46,8 @@ def extractor(
     """The extractor `name`, "fitted-classifier" or "fitted-contrast", fitted on `images`.
 
     Args:
-        name: the first learns to tell the classes apart, the second needs no labels.
-        images: any set; it is seen at 32 pixels, so finer detail is not.
+        name: the first learns to classify the labels, the second needs none.
+        images: any set; the network sees it at 32 pixels, without finer detail.
         device: where features are computed. Fitting takes one to three minutes, always on the CPU.
         progress: called as (step, steps) while it is fitted; not when it comes from the cache.
 
@@ -66,12 +65,12 @@ def extractor(
             chosen, index = training_images(images)
             network = fit_network(chosen, _task(name, images, index), progress)
             tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
-            facts["sha256"] = _seal(network, facts)
+            facts["sha256"] = _checksum(network, facts)
             stream.write(safetensors.torch.save(tensors, facts))
     return NetworkExtractor(
         name,
         Preprocessed(network, images.image_shape[0], SIDE),
-        preparation=f"{name}: antialiased bilinear to {SIDE}, {RECIPE}",
+        preprocessing=f"{name}: antialiased bilinear to {SIDE}, {RECIPE}",
         dimensions=DIMENSIONS,
         comparable=False,
         device=device,
@@ -79,9 +78,9 @@ def extractor(
 
 
 def _check(name: str, images: ImageSet) -> None:
-    if len(images) < FEWEST:
+    if len(images) < MIN_IMAGES:
         raise UserError(
-            f"{name}: expected {FEWEST} images or more to fit on, got {len(images)} in {images.name}; "
+            f"{name}: expected {MIN_IMAGES} images or more to fit on, got {len(images)} in {images.name}; "
             "use gv1 or gv1-color"
         )
     if name == "fitted-contrast":
@@ -101,7 +100,7 @@ def _task(name: str, images: ImageSet, index: np.ndarray) -> Task:
     return Classes(torch.from_numpy(images.labels[index]))
 
 
-def _seal(network: FittedNetwork, facts: dict[str, str]) -> str:
+def _checksum(network: FittedNetwork, facts: dict[str, str]) -> str:
     return digest(
         network.state_dict(), *(f"{key}={facts[key]}" for key in ("network", "recipe", "fingerprint"))
     )
@@ -112,13 +111,11 @@ def _cached(path: Path, channels: int, facts: dict[str, str]) -> FittedNetwork |
     # All that the readers below raise on files that are missing, cut off, or of another network.
     with contextlib.suppress(OSError, safetensors.SafetensorError, RuntimeError, ValueError):
         with safetensors.safe_open(path, "pt") as file:
-            result = file.metadata() or {}
+            metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
         network = empty_module(lambda: FittedNetwork(channels))
         assert isinstance(network, FittedNetwork)
         network.load_state_dict(tensors)
-        if all(result.get(key) == value for key, value in facts.items()) and result.get("sha256") == _seal(
-            network, facts
-        ):
+        if metadata == {**facts, "sha256": _checksum(network, facts)}:
             return network.requires_grad_(False).eval()
     return None

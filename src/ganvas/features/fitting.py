@@ -1,8 +1,16 @@
 """Fitting a small feature network on the user's own set: a fixed number of steps from a fixed seed.
 
+Two tasks. fitted-classifier: classify the user's labels; no augmentation, as in gv1, since features that are
+invariant to a shift or noise could not see them in a generator, but dropout on the features (Srivastava et
+al. 2014, JMLR 15) against overfitting. fitted-contrast: SimCLR, Chen et al. 2020, arXiv 2002.05709, which
+needs no labels: of all views in a batch, the nearest is the other view of the same image. Views are crops of
+three fifths of the side or more, with a small change of brightness and contrast. They are not mirrored and
+keep their hue, so that the features see mirrored and miscolored images. As in the paper, the features are
+those before the head, which discards what views differ in.
+
 Always on the CPU, in float32, with random numbers of its own: PyTorch's global generator and its number
 of threads stay as they are. The same set gives the same network on the same machine with the same number
-of threads; elsewhere, one that differs slightly, which its version tells.
+of threads; elsewhere a slightly different one, which its version shows.
 """
 
 from __future__ import annotations
@@ -16,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganvas.data import ImageSet
-from ganvas.features.preprocess import resized
+from ganvas.features.extractor import resized
 from ganvas.networks.layers import inference
 
 SIDE = 32
@@ -24,9 +32,13 @@ DIMENSIONS = 128
 STEPS = 500
 BATCH = 128
 MOST_IMAGES = 20_000
-"""Of a larger set as many are drawn; the steps would see more of them too seldom to matter."""
+"""Of a larger set a random subset; the steps would see each image too seldom otherwise."""
 SEED = 0
 _LEARNING_RATE = 2e-3
+_DROPOUT = 0.3
+_TEMPERATURE = 0.2
+_SMALLEST_CROP = 0.6
+_JITTER = 0.3
 
 
 class FittedNetwork(nn.Module):
@@ -55,7 +67,7 @@ class FittedNetwork(nn.Module):
 
 
 class Task(Protocol):
-    """What a network is fitted to do; the layers that only this takes are `head`."""
+    """What a network is fitted to do; `head` has the layers that only the task needs."""
 
     head: nn.Module
 
@@ -65,8 +77,8 @@ class Task(Protocol):
         Args:
             network: gives features [n, 128].
             x: images float32 [n, C, 32, 32] in [0, 1].
-            chosen: int64 [n], where they are among the images that `fit` was given.
-            source: where random numbers come from.
+            chosen: int64 [n], their indices in the images given to `fit_network`.
+            source: generator of random numbers.
         """
 
 
@@ -87,6 +99,70 @@ def init_layers(network: nn.Module, source: torch.Generator) -> None:
                 layer.bias.zero_()
         elif isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d):
             layer.reset_parameters()
+
+
+class Classes:
+    """Cross-entropy of the classes, with dropout on the features.
+
+    Args:
+        labels: int64 [n], a class for each image.
+    """
+
+    def __init__(self, labels: Tensor) -> None:
+        self.labels = labels
+        self.head = empty_module(lambda: nn.Linear(DIMENSIONS, int(labels.max()) + 1))
+
+    def __call__(self, network: FittedNetwork, x: Tensor, chosen: Tensor, source: torch.Generator) -> Tensor:
+        """See `Task`."""
+        features = F.relu(network(x))
+        kept = torch.rand(features.shape, generator=source) >= _DROPOUT
+        return F.cross_entropy(self.head(features * kept / (1 - _DROPOUT)), self.labels[chosen])
+
+
+class Contrast:
+    """NT-Xent, the paper's equation 1, over the 2n views of a batch of n images."""
+
+    def __init__(self) -> None:
+        self.head = empty_module(
+            lambda: nn.Sequential(
+                nn.ReLU(), nn.Linear(DIMENSIONS, DIMENSIONS), nn.ReLU(), nn.Linear(DIMENSIONS, 64)
+            )
+        )
+
+    def __call__(self, network: FittedNetwork, x: Tensor, chosen: Tensor, source: torch.Generator) -> Tensor:  # noqa: ARG002
+        """See `Task`."""
+        views = torch.cat([view(x, source), view(x, source)])
+        return contrast_loss(self.head(network(views)), _TEMPERATURE)
+
+
+def contrast_loss(z: Tensor, temperature: float) -> Tensor:
+    """NT-Xent: z [2n, d], where z[i] and z[i + n] are views of one image -> the mean loss."""
+    count = len(z)
+    z = F.normalize(z)
+    similarities = z @ z.T / temperature
+    similarities = similarities.masked_fill(torch.eye(count, dtype=torch.bool), -torch.inf)
+    return F.cross_entropy(similarities, torch.arange(count).roll(count // 2))
+
+
+def view(x: Tensor, source: torch.Generator) -> Tensor:
+    """Images float32 [n, C, H, W] in [0, 1] -> another view of each, of the same size."""
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.empty(len(x)).uniform_(low, high, generator=source)
+
+    scale = uniform(_SMALLEST_CROP, 1)
+    transform = torch.zeros(len(x), 2, 3)
+    transform[:, 0, 0] = transform[:, 1, 1] = scale
+    for axis in range(2):  # the center of the crop, so that all of it is within the image
+        transform[:, axis, 2] = uniform(-1, 1) * (1 - scale)
+    grid = F.affine_grid(transform, list(x.shape), align_corners=False)
+    # A crop at the border is interpolated with border pixels, not with black.
+    crops = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+    contrast = uniform(1 - _JITTER, 1 + _JITTER).view(-1, 1, 1, 1)
+    brightness = uniform(-_JITTER, _JITTER).view(-1, 1, 1, 1)
+    mean = crops.mean((1, 2, 3), keepdim=True)
+    result = (crops - mean) * contrast + mean + brightness
+    return result.contiguous(memory_format=torch.channels_last)
 
 
 def training_images(images: ImageSet) -> tuple[Tensor, np.ndarray]:
@@ -117,8 +193,8 @@ def fit_network(
     for module in (network, task.head):
         init_layers(module, source)
         module.train()
-    weights = [*network.parameters(), *task.head.parameters()]
-    optimizer = torch.optim.AdamW(weights, _LEARNING_RATE, weight_decay=0.05)
+    parameters = [*network.parameters(), *task.head.parameters()]
+    optimizer = torch.optim.AdamW(parameters, _LEARNING_RATE, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=STEPS)
     left = torch.empty(0, dtype=torch.int64)
     batch = min(BATCH, len(images))
@@ -135,7 +211,7 @@ def fit_network(
             progress(step, STEPS)
     with inference(network):
         features = torch.cat([network(to_unit_range(part)) for part in images[:5000].split(250)])
-        size = features.var(0).mean().sqrt().clamp_min(1e-6)  # images may all be the same
+        size = features.var(0).mean().sqrt().clamp_min(1e-6)  # all images may be the same
         network.hidden.weight.div_(size)
         network.hidden.bias.div_(size)
     return network.requires_grad_(False).eval()

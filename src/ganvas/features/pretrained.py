@@ -5,10 +5,10 @@ hub the first time. Both networks know photographs, not digits: for small gray i
 
 - inception: Inception-v3, Szegedy et al. 2016, arXiv 1512.00567, the 2048 means before its classes.
   The weights are timm's, not those of the TensorFlow graph of 2015 that Heusel et al. 2017 (arXiv
-  1706.08500) named FID after, and images are made larger with antialiased bicubic weights. Numbers are
-  therefore not those of papers, and are comparable only with numbers made here.
+  1706.08500) named FID after, and images are upsampled with antialiased bicubic interpolation.
+  Scores are therefore not comparable with those of papers, only with others of ganvas.
 - dinov2: DINOv2 ViT-S/14, Oquab et al. 2023, arXiv 2304.07193, its 384 class-token features; the network
-  that Stein et al. 2023, arXiv 2306.04675, find nearest to how people judge generators (they use a
+  that Stein et al. 2023, arXiv 2306.04675, find closest to human judgment of generators (they use a
   larger one of the same family).
 """
 
@@ -23,8 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.errors import GanvasError, MachineError, UserError
-from ganvas.features.extractor import NetworkExtractor
-from ganvas.features.preprocess import resized, with_channels
+from ganvas.features.extractor import NetworkExtractor, resized, with_channels
 
 OFFLINE = "gv1 and gv1-color work without it, offline"
 
@@ -65,7 +64,7 @@ class Normalized(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images uint8 [N, C, H, W] -> features float32 [N, D]."""
-        # Bicubic weights overshoot at edges: what no image could hold is clipped.
+        # Bicubic interpolation overshoots at edges: clipped to the range of pixels.
         x = resized(with_channels(images, 3), self.side, "bicubic").clamp(0, 255) / 255
         result: Tensor = self.network((x - self.mean) / self.std)
         return result
@@ -88,7 +87,7 @@ def extractor(name: str, device: torch.device | str = "cpu") -> NetworkExtractor
         return NetworkExtractor(
             name,
             ready,
-            preparation=f"{known.model}: antialiased bicubic to {known.side}, normalized, 1",
+            preprocessing=f"{known.model}: antialiased bicubic to {known.side}, normalized, 1",
             dimensions=int(network.num_features),
             comparable=True,
             device=device,
@@ -99,7 +98,7 @@ def extractor(name: str, device: torch.device | str = "cpu") -> NetworkExtractor
     except Exception as error:  # the hub's client and its HTTP libraries have exceptions of their own
         raise MachineError(
             f"{name}: the weights {known.model} are not on this machine and could not be fetched "
-            f"({_told(error)}); try again with a network, or use gv1: {OFFLINE}"
+            f"({_one_line(error)}); try again with a network, or use gv1: {OFFLINE}"
         ) from error
 
 
@@ -118,11 +117,11 @@ def _timm(name: str) -> Any:
 
 def _unusable(name: str, error: Exception) -> MachineError:
     return MachineError(
-        f"{name} needs timm, which cannot be imported here ({_told(error)}); torchvision must be of the "
-        f"same build as torch {torch.__version__}: install both again from one place; {OFFLINE}"
+        f"{name} needs timm, which cannot be imported here ({_one_line(error)}); torchvision must be of the "
+        f"same build as torch {torch.__version__}: install both again from one source; {OFFLINE}"
     )
 
 
-def _told(error: Exception) -> str:
-    """An exception on one line of bearable length."""
+def _one_line(error: Exception) -> str:
+    """An exception on one line, its message cut at 160 characters."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"

@@ -39,8 +39,8 @@ def by_hand(x, features, labels):
     x, features = x.double().numpy(), features.double().numpy()
     classes = np.unique(labels)
     means = np.stack([features[labels == k].mean(0) for k in classes])
-    spread = features - means[labels]
-    covariance = spread.T @ spread / len(features)
+    centered = features - means[labels]
+    covariance = centered.T @ centered / len(features)
     size = len(covariance)
     covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.trace(covariance) / size * np.eye(size)
     inverse = np.linalg.inv(covariance)
@@ -51,10 +51,10 @@ def by_hand(x, features, labels):
 def test_the_linear_discriminant_is_the_textbooks():
     features, labels = clouds()
     fresh, _ = clouds(seed=1)
-    found = linear_discriminant(features, torch.from_numpy(labels), 3)(fresh).numpy()
+    result = linear_discriminant(features, torch.from_numpy(labels), 3)(fresh).numpy()
     expected = by_hand(fresh, features, labels)
     # Moving the middle adds the same to the scores of all classes.
-    np.testing.assert_allclose(found - found[:, :1], expected - expected[:, :1], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(result - result[:, :1], expected - expected[:, :1], rtol=1e-9, atol=1e-9)
 
 
 def test_the_linear_discriminant_is_scikit_learns():
@@ -63,18 +63,18 @@ def test_the_linear_discriminant_is_scikit_learns():
     fresh, _ = clouds((50, 50, 50), size=8, seed=3)
     theirs = analysis.LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE)
     theirs.fit(features.double().numpy(), labels)
-    found = linear_discriminant(features, torch.from_numpy(labels), 3)(fresh)
-    probabilities = found.softmax(1).numpy()
+    result = linear_discriminant(features, torch.from_numpy(labels), 3)(fresh)
+    probabilities = result.softmax(1).numpy()
     np.testing.assert_allclose(probabilities, theirs.predict_proba(fresh.double().numpy()), atol=1e-9)
 
 
-def test_any_labeled_set_gets_a_discriminant_with_its_names_and_shares():
+def test_any_labeled_set_gets_a_discriminant_with_its_names_and_fractions():
     features, labels = clouds()
-    found = classifier(Fixed(), reference(labels, ("x", "y", "z")), features)
-    assert found.kind == "linear discriminant"
-    assert found.class_names == ("x", "y", "z")
-    np.testing.assert_allclose(found.expected, [0.4, 0.25, 0.35])
-    guesses = found(features)
+    result = classifier(Fixed(), reference(labels, ("x", "y", "z")), features)
+    assert result.kind == "linear discriminant"
+    assert result.class_names == ("x", "y", "z")
+    np.testing.assert_allclose(result.expected, [0.4, 0.25, 0.35])
+    guesses = result(features)
     assert guesses.dtype == torch.int64
     assert (guesses.numpy() == labels).mean() > 0.8
 
@@ -85,23 +85,23 @@ def test_a_set_without_labels_has_no_classifier():
 
 def test_a_class_without_images_is_never_chosen():
     features, labels = clouds()
-    found = classifier(Fixed(), reference(labels, ("x", "y", "z", "nobody")), features)
-    assert found.expected[3] == 0
-    assert set(found(features * 10).tolist()) <= {0, 1, 2}
+    result = classifier(Fixed(), reference(labels, ("x", "y", "z", "nobody")), features)
+    assert result.expected[3] == 0
+    assert set(result(features * 10).tolist()) <= {0, 1, 2}
 
 
-def test_features_that_never_vary_make_no_trouble():
+def test_features_that_never_vary_are_classified():
     labels = np.arange(10) % 2
     for features in (torch.zeros(10, 4), torch.from_numpy(labels)[:, None].float().expand(10, 4)):
-        found = classifier(Fixed(), reference(labels, ("x", "y")), features)
-        assert found(features).shape == (10,)
-    assert found(features).tolist() == labels.tolist()
+        result = classifier(Fixed(), reference(labels, ("x", "y")), features)
+        assert result(features).shape == (10,)
+    assert result(features).tolist() == labels.tolist()
 
 
-def test_more_features_than_images_make_no_trouble():
+def test_more_features_than_images_are_classified():
     features, labels = clouds((5, 4, 3), size=50)
-    found = classifier(Fixed(), reference(labels, ("x", "y", "z")), features)
-    assert found(features).tolist() == labels.tolist()
+    result = classifier(Fixed(), reference(labels, ("x", "y", "z")), features)
+    assert result(features).tolist() == labels.tolist()
 
 
 def test_features_of_other_images_are_refused():
@@ -109,14 +109,14 @@ def test_features_of_other_images_are_refused():
         classifier(Fixed(), reference(clouds()[1], ("x", "y", "z")), torch.zeros(99, 3))
 
 
-def test_digits_are_told_by_gv1s_own_head():
+def test_digits_are_classified_by_gv1s_own_head():
     digits, extractor = load_dataset("mnist-5k"), get_extractor("gv1")
     features = extractor(digits.images[::10])
     part = ImageSet("mnist-5k", digits.images[::10], digits.labels[::10], digits.class_names, digits.source)
-    found = classifier(extractor, part, features)
-    assert found.kind == "gv1 head"
-    assert (found(features).numpy() == part.labels).mean() > 0.99
-    assert found.expected.sum() == pytest.approx(1)
+    result = classifier(extractor, part, features)
+    assert result.kind == "gv1 head"
+    assert (result(features).numpy() == part.labels).mean() > 0.99
+    assert result.expected.sum() == pytest.approx(1)
 
 
 def test_the_head_of_fashion_mnist_is_the_other_ten_classes():
@@ -138,13 +138,13 @@ def test_the_head_of_fashion_mnist_is_the_other_ten_classes():
 def test_the_head_is_not_used_for_other_sets_classes_or_networks(extractor, name, classes):
     labels = np.arange(40) % classes
     features = torch.from_numpy(np.random.default_rng(0).normal(size=(40, 128))).float()
-    found = classifier(Fixed(extractor), reference(labels, tuple("abcdefghij"[:classes]), name), features)
-    assert found.kind == "linear discriminant"
+    result = classifier(Fixed(extractor), reference(labels, tuple("abcdefghij"[:classes]), name), features)
+    assert result.kind == "linear discriminant"
 
 
-def test_linear_discriminants_of_gv1_tell_digits_nearly_as_well_as_its_head():
+def test_linear_discriminants_of_gv1_classify_digits_nearly_as_well_as_its_head():
     digits, extractor = load_dataset("mnist-5k"), get_extractor("gv1")
     renamed = ImageSet("mine", digits.images[:600], digits.labels[:600], digits.class_names, "half")
-    found = classifier(extractor, renamed, extractor(renamed.images))
-    assert found.kind == "linear discriminant"
-    assert (found(extractor(digits.images[600:900])).numpy() == digits.labels[600:900]).mean() > 0.95
+    result = classifier(extractor, renamed, extractor(renamed.images))
+    assert result.kind == "linear discriminant"
+    assert (result(extractor(digits.images[600:900])).numpy() == digits.labels[600:900]).mean() > 0.95
