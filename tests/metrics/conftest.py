@@ -1,4 +1,4 @@
-"""Features that the metrics' tests share."""
+"""Features for the tests of the metrics."""
 
 import pytest
 import torch

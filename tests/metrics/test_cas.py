@@ -19,7 +19,7 @@ def stripes(count, side=8, channels=1, seed=0):
 
 
 @pytest.mark.parametrize(("side", "channels"), [(8, 1), (28, 1), (40, 3), (256, 3)])
-def test_images_that_tell_the_classes_apart_teach_them(side, channels):
+def test_images_that_distinguish_the_classes_teach_them(side, channels):
     count = 24 if side == 256 else 200
     train, test = (stripes(count, side, channels, seed) for seed in (1, 2))
     assert classification_accuracy(*train, *test, classes=2, epochs=12 if side == 256 else 4) > 0.9
@@ -28,17 +28,17 @@ def test_images_that_tell_the_classes_apart_teach_them(side, channels):
 @pytest.mark.parametrize(("side", "brought_to"), [(8, 32), (28, 28), (32, 32), (256, 32)])
 def test_images_are_brought_to_one_side_and_range(side, brought_to):
     images = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, side, side)
-    found = cas._prepared(images)
-    assert found.shape == (2, 3, brought_to, brought_to)
-    torch.testing.assert_close(found[0], torch.full_like(found[0], -1))
-    torch.testing.assert_close(found[1], torch.ones_like(found[1]))
+    result = cas._preprocess(images)
+    assert result.shape == (2, 3, brought_to, brought_to)
+    torch.testing.assert_close(result[0], torch.full_like(result[0], -1))
+    torch.testing.assert_close(result[1], torch.ones_like(result[1]))
 
 
-def test_images_with_labels_at_random_teach_nothing():
+def test_images_with_random_labels_teach_nothing():
     train, test = stripes(200, seed=1), stripes(400, seed=2)
     labels = torch.randint(0, 2, (200,), generator=torch.Generator().manual_seed(0))
-    found = classification_accuracy(train[0], labels, *test, classes=2, epochs=2)
-    assert found < 0.75
+    result = classification_accuracy(train[0], labels, *test, classes=2, epochs=2)
+    assert result < 0.75
 
 
 def test_swapped_labels_teach_the_contrary():

@@ -1,4 +1,4 @@
-"""FID: closed forms for Gaussians, invariances, its spread, its limit, and torchmetrics."""
+"""FID: closed forms for Gaussians, invariances, its standard error, its limit, and torchmetrics."""
 
 import math
 
@@ -56,16 +56,16 @@ def test_distance_of_gaussians_on_lines_is_real_and_known():
 
 @pytest.mark.parametrize(("count", "width"), [(300, 8), (20, 50)])
 def test_a_set_is_at_0_from_itself(draw, count, width):
-    found = moments(draw(count, width, shift=3.0))
-    assert 0 <= frechet_distance(found, found) < 1e-5
+    result = moments(draw(count, width, shift=3.0))
+    assert 0 <= frechet_distance(result, result) < 1e-5
 
 
 def test_moments_are_those_of_the_definition(draw):
     x = draw(50, 4, scale=2.0, shift=1.0)
-    found = moments(x)
-    assert found.count == 50
-    torch.testing.assert_close(found.mean, x.double().mean(0))
-    torch.testing.assert_close(found.covariance, torch.cov(x.double().T))
+    result = moments(x)
+    assert result.count == 50
+    torch.testing.assert_close(result.mean, x.double().mean(0))
+    torch.testing.assert_close(result.covariance, torch.cov(x.double().T))
 
 
 def test_moments_in_chunks_are_moments_at_once(draw, monkeypatch):
@@ -83,7 +83,7 @@ def test_moments_keep_their_digits_far_from_the_origin(draw):
     torch.testing.assert_close(moments(far).covariance, moments(x).covariance, rtol=1e-6, atol=1e-6)
 
 
-def test_fid_does_not_see_order_rotation_or_translation(draw):
+def test_fid_is_invariant_to_order_rotation_or_translation(draw):
     fake, real = draw(400, 12, 1, scale=1.5).double(), draw(500, 12, 2, shift=0.2).double()
     value = fid(fake, real).value
     turn, away = rotation(12), torch.linspace(-3, 3, 12).double()
@@ -126,15 +126,15 @@ def test_the_jackknifes_group_sums_give_what_leaving_out_gives(draw):
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (1.4, 0.3)])
-def test_fids_spread_is_that_of_repeated_draws_within_a_factor(draw, scale, shift):
-    found = [fid(draw(600, 16, seed, scale=scale, shift=shift), standard(16)) for seed in range(60)]
-    observed = torch.tensor([e.value for e in found]).std().item()
-    claimed = sum(e.stderr for e in found) / len(found)
+def test_fids_standard_error_is_that_of_repeated_draws_within_a_factor(draw, scale, shift):
+    result = [fid(draw(600, 16, seed, scale=scale, shift=shift), standard(16)) for seed in range(60)]
+    observed = torch.tensor([e.value for e in result]).std().item()
+    claimed = sum(e.stderr for e in result) / len(result)
     # Near 0 FID is a square, which the jackknife overrates; elsewhere it is right.
     assert 0.8 * observed < claimed < (2.2 if scale == 1.0 else 1.3) * observed
 
 
-def test_fids_spread_does_not_come_from_classes_left_out(draw):
+def test_fids_standard_error_does_not_come_from_classes_left_out(draw):
     # Two far clusters, sorted: stretches of fakes would be all of one.
     fake = torch.cat([draw(300, 4, 1, shift=-5.0), draw(300, 4, 2, shift=5.0)])
     shuffled = fake[torch.randperm(600, generator=torch.Generator().manual_seed(0))]
@@ -188,7 +188,7 @@ def test_two_samples_of_128_features_have_fid_0_84_and_half_of_it_at_infinity(dr
 
 
 def test_features_that_cannot_be_scored_are_refused(draw):
-    with pytest.raises(DataError, match=r"fake and real: .* got 4 and 5 numbers a sample"):
+    with pytest.raises(DataError, match=r"fake and real: .* got 4 and 5 per sample"):
         fid(draw(10, 4), draw(10, 5))
     with pytest.raises(DataError, match="real: expected 2 or more samples, got 1"):
         fid(draw(10, 4), draw(1, 4))

@@ -1,4 +1,4 @@
-"""KID: the definition, its lack of bias, its spread, and torchmetrics."""
+"""KID: the definition, its lack of bias, its standard error, and torchmetrics."""
 
 import pytest
 import torch
@@ -40,18 +40,18 @@ def test_kid_of_one_distribution_is_0_on_average_for_any_size(draw):
         assert (values < 0).float().mean() > 0.3
 
 
-def test_kids_spread_covers_0_for_one_distribution_and_not_for_two(draw):
+def test_kids_standard_error_covers_0_for_one_distribution_and_not_for_two(draw):
     real = draw(3000, 16, 1)
     same, other = (kid(draw(3000, 16, 2, shift=s), real, subsets=50, size=300) for s in (0.0, 0.3))
     assert abs(same.value) < 5 * same.stderr
     assert other.value > 20 * other.stderr
 
 
-def test_kids_spread_is_the_standard_error_of_independent_subsets(draw):
+def test_kids_standard_error_is_that_of_independent_subsets(draw):
     # Far more samples than a subset takes: the subsets hardly overlap.
-    found = [kid(draw(4000, 8, s), draw(4000, 8, s + 500), subsets=20, size=20, seed=s) for s in range(40)]
-    observed = torch.tensor([e.value for e in found]).std().item()
-    claimed = sum(e.stderr for e in found) / len(found)
+    result = [kid(draw(4000, 8, s), draw(4000, 8, s + 500), subsets=20, size=20, seed=s) for s in range(40)]
+    observed = torch.tensor([e.value for e in result]).std().item()
+    claimed = sum(e.stderr for e in result) / len(result)
     assert 0.7 * observed < claimed < 1.4 * observed
 
 

@@ -57,13 +57,13 @@ def test_a_near_duplicate_has_its_exact_distance(draw):
     torch.testing.assert_close(distances.flatten().double(), exact, rtol=1e-6, atol=0)
 
 
-def test_neighbors_far_from_the_origin_are_found_among_many(draw):
+def test_neighbors_far_from_the_origin_are_correct_among_many(draw):
     x, y = draw(50, 16, 1, shift=1e4), draw(2000, 16, 2, shift=1e4)
     expected = torch.cdist(x.double(), y.double(), compute_mode="donot_use_mm_for_euclid_dist").sort(dim=1)
     assert torch.equal(nearest_neighbors(x, y, 5)[1], expected.indices[:, :5])
 
 
-def test_neighbors_closer_together_than_the_product_can_tell_are_told_apart(draw):
+def test_neighbors_closer_than_the_rounding_of_the_product_are_distinguished(draw):
     # Clusters of four far from their common center, each a millionth as wide.
     places = draw(200, 32, 1, scale=100.0).repeat_interleave(4, 0)
     y = places + draw(800, 32, 2, scale=2e-3)
@@ -92,7 +92,7 @@ def test_distances_follow_the_samples_when_they_change_places(draw):
     assert torch.equal(order[shuffled], indices)
 
 
-def test_what_cannot_be_found_is_refused(draw):
+def test_invalid_arguments_are_refused(draw):
     x = draw(4, 3)
     with pytest.raises(UserError, match="k: expected 1 to 4, got 5"):
         nearest_neighbors(x, x, 5)

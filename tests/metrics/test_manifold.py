@@ -17,22 +17,22 @@ FAKE = line(-1.5, 0.5, 2.5, 18)  # balls for k = 1: radius 2, 2, 2, 15.5
 
 
 def test_four_points_on_a_line_score_as_counted_by_hand():
-    found = manifold_scores(FAKE, REAL, k_precision=1, k_density=1)
+    result = manifold_scores(FAKE, REAL, k_precision=1, k_density=1)
     # In the balls [-1, 1], [0, 2], [1, 5], [3, 17] lie: none of -1.5, two of 0.5, one of 2.5, none of 18.
-    assert found.precision.value == 0.5
-    assert found.density.value == 0.75
+    assert result.precision.value == 0.5
+    assert result.density.value == 0.75
     # 0.5 lies in the first two, 2.5 in the third.
-    assert found.coverage.value == 0.75
+    assert result.coverage.value == 0.75
     # The fakes' balls [-3.5, 0.5], [-1.5, 2.5], [0.5, 4.5], [2.5, 33.5] hold all reals.
-    assert found.recall.value == 1
+    assert result.recall.value == 1
 
 
-def test_a_spread_is_the_standard_error_of_the_mean_over_samples():
-    found = manifold_scores(FAKE, REAL, k_precision=1, k_density=1)
+def test_a_standard_error_is_that_of_the_mean_over_samples():
+    result = manifold_scores(FAKE, REAL, k_precision=1, k_density=1)
     half = torch.tensor([0.0, 1, 1, 0]).double()
-    assert found.precision.stderr == pytest.approx(half.std().item() / 2)
-    assert found.density.stderr == pytest.approx(torch.tensor([0.0, 2, 1, 0]).double().std().item() / 2)
-    assert found.recall.stderr == 0
+    assert result.precision.stderr == pytest.approx(half.std().item() / 2)
+    assert result.density.stderr == pytest.approx(torch.tensor([0.0, 2, 1, 0]).double().std().item() / 2)
+    assert result.recall.stderr == 0
 
 
 def test_the_edge_of_a_ball_is_inside():
@@ -44,13 +44,13 @@ def test_the_edge_of_a_ball_is_inside():
 @pytest.mark.parametrize(("k_precision", "k_density"), [(3, 5), (5, 2)])
 def test_the_four_agree_with_prdc(draw, capsys, shift, k_precision, k_density):
     fake, real = draw(400, 10, 1, scale=0.9, shift=shift), draw(700, 10, 2)
-    found = manifold_scores(fake, real, k_precision=k_precision, k_density=k_density)
+    result = manifold_scores(fake, real, k_precision=k_precision, k_density=k_density)
     first = compute_prdc(real.double().numpy(), fake.double().numpy(), k_precision)
     second = compute_prdc(real.double().numpy(), fake.double().numpy(), k_density)
-    assert found.precision.value == pytest.approx(first["precision"], rel=1e-4)
-    assert found.recall.value == pytest.approx(first["recall"], rel=1e-4)
-    assert found.density.value == pytest.approx(second["density"], rel=1e-4)
-    assert found.coverage.value == pytest.approx(second["coverage"], rel=1e-4)
+    assert result.precision.value == pytest.approx(first["precision"], rel=1e-4)
+    assert result.recall.value == pytest.approx(first["recall"], rel=1e-4)
+    assert result.density.value == pytest.approx(second["density"], rel=1e-4)
+    assert result.coverage.value == pytest.approx(second["coverage"], rel=1e-4)
 
 
 def test_equal_distributions_have_density_1_and_the_known_coverage(draw):
@@ -76,17 +76,17 @@ def test_order_rotation_and_translation_do_not_matter(draw):
     expected = manifold_scores(fake, real)
     turn = torch.linalg.qr(draw(5, 5, 3))[0]
     for x, y in ((fake.flip(0), real.roll(5, 0)), (fake @ turn, real @ turn), (fake + 2, real + 2)):
-        found = manifold_scores(x, y)
+        result = manifold_scores(x, y)
         for name in ("precision", "recall", "density", "coverage"):
-            assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-9)
+            assert getattr(result, name) == pytest.approx(getattr(expected, name), rel=1e-9)
 
 
 def test_copies_of_repeated_samples_are_in_their_balls_of_no_size(draw):
     # Every real four times over: its third neighbor is itself.
     real = draw(100, 30, 1, shift=5.0).repeat(4, 1)
-    found = manifold_scores(real[:100], real, k_precision=3, k_density=3)
-    assert found.precision.value == 1
-    assert found.coverage.value == 1
+    result = manifold_scores(real[:100], real, k_precision=3, k_density=3)
+    assert result.precision.value == 1
+    assert result.coverage.value == 1
 
 
 def test_blocks_of_fakes_give_what_one_block_gives(draw, monkeypatch):
@@ -105,9 +105,9 @@ def test_radii_handed_in_give_the_same_scores(draw):
 
 def test_two_of_the_four_are_those_of_all_four(draw):
     fake, real = draw(90, 4, 1), draw(120, 4, 2)
-    found = manifold_scores(fake, real)
-    assert precision_recall(fake, real) == (found.precision, found.recall)
-    assert density_coverage(fake, real) == (found.density, found.coverage)
+    result = manifold_scores(fake, real)
+    assert precision_recall(fake, real) == (result.precision, result.recall)
+    assert density_coverage(fake, real) == (result.density, result.coverage)
 
 
 def test_what_does_not_fit_is_refused(draw):

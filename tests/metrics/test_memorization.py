@@ -7,7 +7,7 @@ import torch
 
 from ganvas.errors import DataError, UserError
 from ganvas.metrics import memorization_scores, nearest_neighbors
-from ganvas.metrics.kmeans import assign_clusters, kmeans_centers
+from ganvas.metrics.knn import assign_clusters, kmeans_centers
 from ganvas.metrics.memorization import mann_whitney
 
 
@@ -21,21 +21,21 @@ def held_out(draw):
     return draw(1000, 8, 2)
 
 
-def test_copies_are_not_authentic_and_are_found_as_copies(train, held_out):
-    found = memorization_scores(train[:500], train, held_out)
-    assert found.authenticity == (0, 0)
-    assert found.copies == (1, 0)
-    assert found.copying < -10
+def test_copies_are_not_authentic_and_are_detected_as_copies(train, held_out):
+    result = memorization_scores(train[:500], train, held_out)
+    assert result.authenticity == (0, 0)
+    assert result.copies == (1, 0)
+    assert result.copying < -10
 
 
-def test_slightly_changed_copies_are_found(train, held_out, draw):
-    found = memorization_scores(train[:500] + draw(500, 8, 3, scale=0.02), train, held_out)
-    assert found.authenticity.value < 0.02
-    assert found.copies.value > 0.98
-    assert found.copying < -9
+def test_slightly_changed_copies_are_detected(train, held_out, draw):
+    result = memorization_scores(train[:500] + draw(500, 8, 3, scale=0.02), train, held_out)
+    assert result.authenticity.value < 0.02
+    assert result.copies.value > 0.98
+    assert result.copying < -9
 
 
-def test_half_copies_are_found_among_honest_samples(train, held_out, draw):
+def test_half_copies_are_detected_among_honest_samples(train, held_out, draw):
     honest = memorization_scores(draw(600, 8, 3), train, held_out)
     mixed = memorization_scores(torch.cat([draw(300, 8, 3), train[:300]]), train, held_out)
     assert mixed.copies.value == pytest.approx(0.5, abs=0.03)
@@ -44,36 +44,36 @@ def test_half_copies_are_found_among_honest_samples(train, held_out, draw):
 
 
 def test_other_samples_of_the_distribution_are_honest(train, held_out, draw):
-    found = [memorization_scores(draw(800, 8, seed), train, held_out, seed=seed) for seed in range(3, 9)]
-    for one in found:
+    result = [memorization_scores(draw(800, 8, seed), train, held_out, seed=seed) for seed in range(3, 9)]
+    for one in result:
         assert abs(one.copying) < 3
         assert one.copies.value == pytest.approx(0.01, abs=0.015)
-    assert abs(sum(one.copying for one in found) / 6) < 1
+    assert abs(sum(one.copying for one in result) / 6) < 1
 
 
 def test_far_samples_are_authentic_and_underfit(train, held_out, draw):
-    found = memorization_scores(draw(500, 8, 3, scale=2.0), train, held_out)
-    assert found.authenticity.value > 0.9
-    assert found.copies.value < 0.01
-    assert found.copying > 5
+    result = memorization_scores(draw(500, 8, 3, scale=2.0), train, held_out)
+    assert result.authenticity.value > 0.9
+    assert result.copies.value < 0.01
+    assert result.copying > 5
 
 
 def test_authenticity_is_decided_at_the_nearest_training_sample():
     train = torch.tensor([[0.0], [1.0], [10.0], [14.0]])  # at 1, 1, 4, 4 from the next
     fake = torch.tensor([[-0.9], [-1.0], [-1.1], [7.0], [5.9], [18.5]])
-    found = memorization_scores(fake, train, train)
+    result = memorization_scores(fake, train, train)
     # At 0.9 from 0, whose neighbor is at 1: a copy, and so at 1. At 1.1: authentic. At 3 from 10, whose
     # neighbor is at 4: a copy. At 4.1 from 10, and at 4.5 from 14: authentic.
-    assert found.authenticity.value == pytest.approx(3 / 6)
+    assert result.authenticity.value == pytest.approx(3 / 6)
     authentic = torch.tensor([0.0, 0, 1, 0, 1, 1])
-    assert found.authenticity.stderr == pytest.approx(authentic.std().item() / math.sqrt(6))
+    assert result.authenticity.stderr == pytest.approx(authentic.std().item() / math.sqrt(6))
 
 
-def test_a_threshold_of_0_still_finds_copies(train, draw):
-    # Unseen samples that are training samples bring the hundredth's distance down to 0.
+def test_a_threshold_of_0_still_detects_copies(train, draw):
+    # Held-out samples that are training samples bring the hundredth's distance down to 0.
     held_out = torch.cat([train[:50], draw(500, 8, 2)])
-    found = memorization_scores(torch.cat([train[100:200], draw(100, 8, 3)]), train, held_out)
-    assert found.copies.value == pytest.approx(0.5)
+    result = memorization_scores(torch.cat([train[100:200], draw(100, 8, 3)]), train, held_out)
+    assert result.copies.value == pytest.approx(0.5)
 
 
 def test_nearest_training_samples_handed_in_give_the_same(train, held_out, draw):
@@ -84,14 +84,14 @@ def test_nearest_training_samples_handed_in_give_the_same(train, held_out, draw)
     assert memorization_scores(fake, train, held_out, train_nearest=given * 100).authenticity.value == 0
 
 
-def test_order_rotation_and_translation_do_not_matter_to_shares(train, held_out, draw):
+def test_order_rotation_and_translation_do_not_matter_to_fractions(train, held_out, draw):
     fake = draw(300, 8, 3)
     expected = memorization_scores(fake, train, held_out)
     turn = torch.linalg.qr(draw(8, 8, 4))[0]
-    found = memorization_scores(fake.flip(0) @ turn + 1, train.roll(3, 0) @ turn + 1, held_out @ turn + 1)
-    assert found.authenticity == pytest.approx(expected.authenticity)
-    assert found.copies == pytest.approx(expected.copies)
-    assert found.copying == pytest.approx(expected.copying, abs=1)
+    result = memorization_scores(fake.flip(0) @ turn + 1, train.roll(3, 0) @ turn + 1, held_out @ turn + 1)
+    assert result.authenticity == pytest.approx(expected.authenticity)
+    assert result.copies == pytest.approx(expected.copies)
+    assert result.copying == pytest.approx(expected.copying, abs=1)
 
 
 def test_too_few_fakes_have_no_c_t(train, held_out, draw):
@@ -102,8 +102,10 @@ def test_too_few_fakes_have_no_c_t(train, held_out, draw):
 def test_a_cell_without_fakes_is_left_out(draw):
     # Two clusters far apart; the fakes copy one of them and miss the other.
     train, held_out = (torch.cat([draw(300, 4, s), draw(300, 4, s + 1, shift=50.0)]) for s in (1, 3))
-    found = memorization_scores(train[:200], train, held_out, cells=2)
-    assert found.copying == pytest.approx(mann_whitney(torch.zeros(200), torch.linspace(1, 2, 300)), rel=1e-9)
+    result = memorization_scores(train[:200], train, held_out, cells=2)
+    assert result.copying == pytest.approx(
+        mann_whitney(torch.zeros(200), torch.linspace(1, 2, 300)), rel=1e-9
+    )
 
 
 def test_z_scores_are_those_of_ranks():
@@ -132,7 +134,7 @@ def test_k_means_finds_clusters_and_is_a_function_of_its_seed(draw):
     assert torch.equal(kmeans_centers(x, 4, seed=0), centers)
 
 
-def test_k_means_makes_do_with_fewer_different_samples_than_cells():
+def test_k_means_works_with_fewer_different_samples_than_cells():
     assert kmeans_centers(torch.ones(10, 3), 4, seed=0).shape == (4, 3)
 
 

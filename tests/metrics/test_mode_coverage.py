@@ -1,4 +1,4 @@
-"""Modes: shares, cover, and the divergence from what is expected."""
+"""Modes: fractions, coverage, and the divergence from what is expected."""
 
 import math
 
@@ -14,35 +14,35 @@ def of(*numbers):
     return torch.arange(len(numbers)).repeat_interleave(torch.tensor(numbers))
 
 
-def test_equal_shares_have_no_divergence_and_miss_nothing():
-    found = mode_coverage(of(7, 7, 7), 3)
-    assert found.histogram == pytest.approx((1 / 3, 1 / 3, 1 / 3))
-    assert (found.covered, found.missing) == (3, ())
-    assert found.kl == pytest.approx(0, abs=1e-15)
+def test_equal_fractions_have_no_divergence_and_miss_nothing():
+    result = mode_coverage(of(7, 7, 7), 3)
+    assert result.histogram == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    assert (result.covered, result.missing) == (3, ())
+    assert result.kl == pytest.approx(0, abs=1e-15)
 
 
 @pytest.mark.parametrize("count", range(2, 60))
 def test_rounding_makes_no_divergence_negative(count):
     for numbers in ([3] * count, [1 + i % 3 for i in range(count)], list(range(1, count + 1))):
-        shares = [number / sum(numbers) for number in numbers]
-        assert 0 <= mode_coverage(of(*numbers), count, expected=shares).kl < 1e-15
+        fractions = [number / sum(numbers) for number in numbers]
+        assert 0 <= mode_coverage(of(*numbers), count, expected=fractions).kl < 1e-15
 
 
 def test_one_mode_of_ten_diverges_by_log_10():
-    found = mode_coverage(torch.full((50,), 4), 10)
-    assert found.kl == pytest.approx(math.log(10))
-    assert found.covered == 1
-    assert found.missing == (0, 1, 2, 3, 5, 6, 7, 8, 9)
+    result = mode_coverage(torch.full((50,), 4), 10)
+    assert result.kl == pytest.approx(math.log(10))
+    assert result.covered == 1
+    assert result.missing == (0, 1, 2, 3, 5, 6, 7, 8, 9)
 
 
-def test_divergence_is_of_the_samples_shares_to_the_expected():
-    found = mode_coverage(of(3, 1), 2, expected=[1, 1])
-    assert found.kl == pytest.approx(0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5))
+def test_divergence_is_of_the_samples_fractions_to_the_expected():
+    result = mode_coverage(of(3, 1), 2, expected=[1, 1])
+    assert result.kl == pytest.approx(0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5))
     skewed = mode_coverage(of(5, 5), 2, expected=[0.9, 0.1])
     assert skewed.kl == pytest.approx(0.5 * math.log(0.5 / 0.9) + 0.5 * math.log(0.5 / 0.1))
 
 
-def test_expected_numbers_serve_as_shares():
+def test_expected_numbers_serve_as_fractions():
     assert mode_coverage(of(3, 5), 2, expected=[600, 200]) == mode_coverage(
         of(3, 5), 2, expected=[0.75, 0.25]
     )
@@ -56,8 +56,8 @@ def test_a_mode_is_covered_from_a_tenth_of_its_expected_number_on():
 
 
 def test_a_mode_that_is_not_expected_is_never_missing_and_diverges_without_end():
-    found = mode_coverage(of(5, 5), 3, expected=[1, 1, 0])
-    assert (found.covered, found.missing, found.kl) == (2, (), pytest.approx(0))
+    result = mode_coverage(of(5, 5), 3, expected=[1, 1, 0])
+    assert (result.covered, result.missing, result.kl) == (2, (), pytest.approx(0))
     assert mode_coverage(of(5, 4, 1), 3, expected=[1, 1, 0]).kl == math.inf
 
 
@@ -67,23 +67,23 @@ def test_order_of_the_samples_does_not_matter():
 
 
 def test_stacked_digits_are_one_mode_a_triple_and_one_sample_covers_it():
-    found = stacked_modes(torch.tensor([[1, 2, 3], [1, 2, 3], [9, 9, 9], [0, 0, 0]]))
-    assert found.covered == 3
-    assert len(found.missing) == 997
-    assert found.histogram[123] == 0.5
-    assert found.histogram[999] == found.histogram[0] == 0.25
-    assert found.kl == pytest.approx(0.5 * math.log(500) + 0.5 * math.log(250))
+    result = stacked_modes(torch.tensor([[1, 2, 3], [1, 2, 3], [9, 9, 9], [0, 0, 0]]))
+    assert result.covered == 3
+    assert len(result.missing) == 997
+    assert result.histogram[123] == 0.5
+    assert result.histogram[999] == result.histogram[0] == 0.25
+    assert result.kl == pytest.approx(0.5 * math.log(500) + 0.5 * math.log(250))
 
 
 def test_uniform_triples_cover_all_modes_with_the_divergence_of_chance():
     source = torch.Generator().manual_seed(0)
-    found = stacked_modes(torch.randint(0, 10, (STACKED_SAMPLES, 3), generator=source))
-    assert found.covered == 1000
+    result = stacked_modes(torch.randint(0, 10, (STACKED_SAMPLES, 3), generator=source))
+    assert result.covered == 1000
     # Of N samples over K modes: about (K - 1)/2N nats.
-    assert found.kl == pytest.approx(999 / (2 * 26_000), rel=0.15)
+    assert result.kl == pytest.approx(999 / (2 * 26_000), rel=0.15)
 
 
-def test_stacked_digits_diverge_from_the_datas_shares_where_given():
+def test_stacked_digits_diverge_from_the_datas_fractions_where_given():
     classes = torch.tensor([[0, 0, 1], [0, 0, 2]])
     expected = [0.0, 1.0, 1.0, *[0.0] * 997]
     assert stacked_modes(classes, expected).kl == pytest.approx(0)

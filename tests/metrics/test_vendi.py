@@ -18,7 +18,7 @@ def test_duplicates_and_multiples_count_once(draw):
     assert vendi_score(x * torch.linspace(0.1, 7, 30).unsqueeze(1)) == pytest.approx(1)
 
 
-def test_repeated_directions_count_by_the_entropy_of_their_shares():
+def test_repeated_directions_count_by_the_entropy_of_their_fractions():
     x = torch.eye(3)[[0, 0, 0, 1, 1, 2]]
     entropy = -sum(p * math.log(p) for p in (1 / 2, 1 / 3, 1 / 6))
     assert vendi_score(x) == pytest.approx(math.exp(entropy))
@@ -28,8 +28,8 @@ def test_repeated_directions_count_by_the_entropy_of_their_shares():
 def test_the_gram_matrix_gives_what_the_similarities_give(draw, count, width):
     x = draw(count, width, shift=0.4)
     unit = torch.nn.functional.normalize(x.double(), dim=1)
-    shares = torch.linalg.eigvalsh(unit @ unit.T / count).clamp(min=1e-300)
-    assert vendi_score(x) == pytest.approx((-(shares * shares.log()).sum()).exp().item(), rel=1e-9)
+    fractions = torch.linalg.eigvalsh(unit @ unit.T / count).clamp(min=1e-300)
+    assert vendi_score(x) == pytest.approx((-(fractions * fractions.log()).sum()).exp().item(), rel=1e-9)
 
 
 def test_order_rotation_and_lengths_do_not_matter(draw):

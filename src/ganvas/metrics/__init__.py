@@ -1,11 +1,11 @@
 """Metrics: pure functions from features, classes or images to numbers.
 
-Features are float32 [N, D], of whatever network; every score says in its file which paper it follows.
-A score depends on N and on the network: print beside it what real samples score against real ones.
+Features are float32 [N, D] of any network; the file of each score names its paper. A score depends on N and
+on the network: print the real-data baseline beside it, the score of real samples against other real ones.
 """
 
 from ganvas.metrics.cas import classification_accuracy
-from ganvas.metrics.estimate import Estimate
+from ganvas.metrics.common import Estimate
 from ganvas.metrics.frechet import Moments, fid, fid_infinity, frechet_distance, moments
 from ganvas.metrics.kernel import kid
 from ganvas.metrics.knn import nearest_neighbors

@@ -1,7 +1,7 @@
-"""The Fréchet distance of two sets of features, each taken for a Gaussian: FID, and FID at infinite N.
+"""The Fréchet distance of two sets of features, each modeled as a Gaussian: FID, and FID at infinite N.
 
-Source: Heusel et al. 2017, arXiv 1706.08500, equation 6 (there of Inception's features, here of whatever
-network's); Chong and Forsyth 2020, arXiv 1911.07023, for infinite N. Everything is computed in float64.
+Source: Heusel et al. 2017, arXiv 1706.08500, equation 6 (there of Inception's features, here of those of
+any network); Chong and Forsyth 2020, arXiv 1911.07023, for infinite N. Everything is computed in float64.
 
 FID is biased upwards, by about D²/4N + D/N for each of two samples of one Gaussian in D dimensions: never
 compare across N or networks.
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganvas.metrics import validation
-from ganvas.metrics.estimate import Estimate
+from ganvas.metrics import common
+from ganvas.metrics.common import Estimate
 
 CHUNK = 8192  # samples at a time in float64: 8 MB of 128 features
 
@@ -39,7 +39,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Sums over a set of samples, less a common center: those of a union are the sums of the parts'."""
+    """Sums over samples minus a common center; those of a union are the sums of those of its parts."""
 
     count: int
     first: Tensor  # float64 [D]
@@ -60,7 +60,7 @@ def moments(features: Tensor) -> Moments:
     Raises:
         DataError: not features, fewer than 2, or not finite.
     """
-    result = validation.check_features(features, "features")
+    result = common.check_features(features, "features")
     center = _mean(result)
     return _sums(result, center).moments(center)
 
@@ -68,13 +68,13 @@ def moments(features: Tensor) -> Moments:
 def frechet_distance(a: Moments, b: Moments) -> float:
     """|m_a - m_b|² + tr(C_a + C_b - 2 (C_a C_b)^½) of two Gaussians, at least 0.
 
-    The trace of (C_a C_b)^½ is that of (C_a^½ C_b C_a^½)^½, which is symmetric, so that eigenvalues are
-    real and no complex root has to be cut off.
+    The trace of (C_a C_b)^½ is that of (C_a^½ C_b C_a^½)^½, which is symmetric, so that its
+    eigenvalues are real and no imaginary part is dropped.
 
     Raises:
         DataError: moments of different numbers of features.
     """
-    validation.check_same_width(len(a.mean), len(b.mean), "a and b")
+    common.check_same_width(len(a.mean), len(b.mean), "a and b")
     return _distance(a, b, _root(a.covariance))
 
 
@@ -82,28 +82,27 @@ def fid(fake: Tensor, real: Tensor | Moments, *, groups: int = 20) -> Estimate:
     """The Fréchet distance of fakes to reals, both float32 [N, D], or the reals as moments.
 
     The standard error is a delete-group jackknife over the fakes: one group of `groups` is left out in turn,
-    and stderr² = (g - 1)/g Σ (FID without group i - their mean)². It says how FID moves with other
-    fakes of the
-    same generator; the reals are held fixed. Not the bootstrap: its samples hold duplicates, which are fewer
-    distinct fakes, and FID's bias grows as those get fewer: all its values would lie above FID itself.
-    Close to 0, where FID is a square, the jackknife says up to twice too much; elsewhere it is right.
-    With fewer than 4 fakes there is nothing to leave out, and the standard error is NaN.
+    and stderr² = (g - 1)/g Σ (FID without group i - their mean)². It estimates how FID varies with
+    other fakes of the same generator; the reals are fixed. Not the bootstrap: its samples have duplicates, so
+    fewer distinct fakes, and FID's bias grows as those get fewer: all its values would be above FID itself.
+    Close to 0, where FID is quadratic, the jackknife overestimates by up to a factor of 2; elsewhere it is
+    accurate. With fewer than 4 fakes the standard error is NaN.
 
     Raises:
         DataError: not features, fewer than 2, not finite, or of different networks.
         UserError: fewer than 2 groups.
     """
-    validation.check_int(groups, "groups", at_least=2)
-    result = validation.check_features(fake, "fake")
+    common.check_int(groups, "groups", at_least=2)
+    result = common.check_features(fake, "fake")
     distance = _distance_to(real, result.shape[1])
     center = _mean(result)
     total = _sums(result, center)
     value = distance(total.moments(center))
-    groups = min(groups, len(result) // 2)  # at least 2 fakes a group, or none remain when 2 groups lose one
+    groups = min(groups, len(result) // 2)  # at least 2 fakes per group
     if groups < 2:
         return Estimate(value, math.nan)
-    # Every g-th fake, not every stretch of N/g: fakes come sorted by class from some generators, and to leave
-    # out a class is not to leave out a random fraction.
+    # Every g-th fake, not N/g consecutive ones: some generators return fakes sorted by class, and leaving
+    # out a class is not leaving out a random fraction.
     parts = (_sums(result[i::groups], center) for i in range(groups))
     without = torch.tensor(
         [distance(total.minus(part).moments(center)) for part in parts], dtype=torch.float64
@@ -116,16 +115,16 @@ def fid_infinity(fake: Tensor, real: Tensor | Moments, *, points: int = 10, seed
     """FID as the number of fakes grows without end: the line through FID at N, N/2 ... N/points, at 1/N = 0.
 
     Chong and Forsyth 2020, section 3: FID_N is near FID_∞ + slope/N. FID at N/i is the mean over i disjoint
-    parts of the fakes in random order, so that every point uses all fakes. The line bends where a part has
-    few more samples than features; points with fewer than two samples a feature are left out, down to the
-    two points N and N/2. What bias comes of few reals remains; the result may fall below 0.
+    parts of the fakes in random order, so that every point uses all fakes. The relation is not linear
+    where a part has few more samples than features: points with fewer than two samples a feature are left
+    out, except N and N/2. The bias of few reals remains; the result may be negative.
 
     Raises:
         DataError: not features, fewer than 4 fakes, not finite, or of different networks.
         UserError: fewer than 2 points.
     """
-    validation.check_int(points, "points", at_least=2)
-    result = validation.check_features(fake, "fake", at_least=4)
+    common.check_int(points, "points", at_least=2)
+    result = common.check_features(fake, "fake", at_least=4)
     count, width = result.shape
     distance = _distance_to(real, width)
     points = max(2, min(points, count // (2 * width)))
@@ -142,24 +141,24 @@ def fid_infinity(fake: Tensor, real: Tensor | Moments, *, points: int = 10, seed
 
 
 def _distance_to(real: Tensor | Moments, width: int) -> Callable[[Moments], float]:
-    """The distance to the reals, whose covariance's root is taken once."""
-    target = real if isinstance(real, Moments) else moments(validation.check_features(real, "real"))
-    validation.check_same_width(width, len(target.mean), "fake and real")
+    """A function that computes the distance to the reals; the root of their covariance is computed once."""
+    target = real if isinstance(real, Moments) else moments(common.check_features(real, "real"))
+    common.check_same_width(width, len(target.mean), "fake and real")
     root = _root(target.covariance)
     return lambda others: _distance(target, others, root)
 
 
 def _distance(a: Moments, b: Moments, root: Tensor) -> float:
-    """As `frechet_distance`, with `root` that of a's covariance."""
+    """As `frechet_distance`, with `root` the square root of a's covariance."""
     product = root @ b.covariance @ root
-    # Rounding leaves the smallest eigenvalues of a singular product a little below 0.
+    # By rounding, the smallest eigenvalues of a singular product may be negative.
     mixed = torch.linalg.eigvalsh((product + product.T) / 2).clamp(min=0).sqrt().sum()
-    apart = (a.mean - b.mean).square().sum()
-    return max(0.0, float(apart + a.covariance.trace() + b.covariance.trace() - 2 * mixed))
+    means = (a.mean - b.mean).square().sum()
+    return max(0.0, float(means + a.covariance.trace() + b.covariance.trace() - 2 * mixed))
 
 
 def _root(covariance: Tensor) -> Tensor:
-    """The symmetric root of a covariance [D, D]."""
+    """The symmetric square root of a covariance [D, D]."""
     values, vectors = torch.linalg.eigh(covariance)
     root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
     return root
@@ -170,7 +169,7 @@ def _mean(features: Tensor) -> Tensor:
 
 
 def _sums(features: Tensor, center: Tensor) -> _Sums:
-    """Sums in chunks; less the center, for sums of raw squares would cancel where means are large."""
+    """Sums in chunks, minus the center, since sums of raw squares would cancel where means are large."""
     width = features.shape[1]
     first, second = center.new_zeros(width), center.new_zeros(width, width)
     for chunk in features.split(CHUNK):

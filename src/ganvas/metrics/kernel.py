@@ -10,25 +10,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganvas.metrics import validation
-from ganvas.metrics.estimate import Estimate
+from ganvas.metrics import common
+from ganvas.metrics.common import Estimate
 
 
 def kid(fake: Tensor, real: Tensor, *, subsets: int = 100, size: int = 1000, seed: int = 0) -> Estimate:
     """The mean over `subsets` pairs of subsets, each of `size` fakes and reals drawn without repetition.
 
     MMD²_u = [Σ_{i≠j} k(x_i, x_j) + Σ_{i≠j} k(y_i, y_j)] / n(n - 1) - 2 Σ_{i,j} k(x_i, y_j) / n², in float64;
-    0 in expectation for equal distributions, and so below 0 as often as above.
+    its expectation is 0 for equal distributions, so it may be negative.
 
     The standard error is the standard deviation over the subsets, divided by √subsets. Subsets of a small set
-    overlap, and where a set has no more than `size` samples they are all the same: the standard error is
-    then too
+    overlap, and are all the same where a set has no more than `size` samples: the standard error is then too
     small.
 
     Args:
         fake: float32 [N, D].
         real: float32 [M, D].
-        subsets: how many, at least 2.
+        subsets: their number, at least 2.
         size: samples of each set in a subset; all of the smaller set, where it has fewer.
         seed: of the subsets.
 
@@ -36,10 +35,10 @@ def kid(fake: Tensor, real: Tensor, *, subsets: int = 100, size: int = 1000, see
         DataError: not features, fewer than 2, not finite, or of different networks.
         UserError: fewer than 2 subsets, or a size below 2.
     """
-    validation.check_int(subsets, "subsets", at_least=2)
-    validation.check_int(size, "size", at_least=2)
-    x, y = validation.check_features(fake, "fake"), validation.check_features(real, "real")
-    validation.check_same_width(x.shape[1], y.shape[1], "fake and real")
+    common.check_int(subsets, "subsets", at_least=2)
+    common.check_int(size, "size", at_least=2)
+    x, y = common.check_features(fake, "fake"), common.check_features(real, "real")
+    common.check_same_width(x.shape[1], y.shape[1], "fake and real")
     size = min(size, len(x), len(y))
     source = torch.Generator().manual_seed(seed)
     result = torch.tensor(
@@ -64,6 +63,6 @@ def _mmd(x: Tensor, y: Tensor) -> float:
 
 
 def _cubes(x: Tensor, y: Tensor) -> float:
-    """Σ_{i,j} (x_i·y_j)³, with as few passes over the products as there can be."""
+    """Σ_{i,j} (x_i·y_j)³, with as few passes over the products as possible."""
     products = (x @ y.T).flatten()
     return torch.dot(products.square(), products).item()

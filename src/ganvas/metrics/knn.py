@@ -1,7 +1,8 @@
-"""Nearest neighbors by Euclidean distance, of all pairs, in little memory.
+"""Nearest neighbors by Euclidean distance in little memory, and k-means, which is built on them.
 
 Brute force on purpose: in 100 dimensions and more no index prunes enough to beat a matrix multiplication, and
-scores must not depend on an approximation.
+scores must not depend on an approximation. Source of k-means: Lloyd 1982; its initial centers: k-means++,
+Arthur and Vassilvitskii 2007.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import torch
 from torch import Tensor
 
 from ganvas.errors import DataError
-from ganvas.metrics import validation
+from ganvas.metrics import common
 
 BLOCK_BYTES = 128 * 2**20  # of squared distances held at a time
 GROUP = 16  # references of which only the nearest is looked at first
 SPARE = 4  # more candidates than asked for, to be ranked by exact distances
+LLOYD_STEPS = 25  # clusters need to be sensible, not optimal
+SAMPLES = 20_000  # at most, to compute the centers from
 
 
 def nearest_neighbors(
@@ -24,10 +27,9 @@ def nearest_neighbors(
 ) -> tuple[Tensor, Tensor]:
     """The k nearest references of every query.
 
-    Candidates are found by a matrix multiplication, as |x|² + |y|² - 2 x·y, whose rounding blurs
-    distances below
-    a thousandth of the features' lengths; the k and a few more are then measured by subtraction, so that
-    a duplicate is at exactly 0.
+    Candidates are found by a matrix multiplication, as |x|² + |y|² - 2 x·y, whose rounding hides
+    distances below a thousandth of the features' lengths; the distances of the k and a few more are then
+    computed by subtraction, so that a duplicate is at exactly 0.
 
     Args:
         queries: float32 [N, D].
@@ -44,14 +46,14 @@ def nearest_neighbors(
             are not the references.
         UserError: k out of range.
     """
-    x = validation.check_features(queries, "queries", at_least=1)
-    y = validation.check_features(references, "references", at_least=1)
-    validation.check_same_width(x.shape[1], y.shape[1], "queries and references")
+    x = common.check_features(queries, "queries", at_least=1)
+    y = common.check_features(references, "references", at_least=1)
+    common.check_same_width(x.shape[1], y.shape[1], "queries and references")
     if exclude_self and len(x) != len(y):
         raise DataError(
             f"queries: expected the {len(y)} references themselves, got {len(x)}; leave out `exclude_self`"
         )
-    validation.check_int(k, "k", at_least=1, at_most=len(y) - exclude_self)
+    common.check_int(k, "k", at_least=1, at_most=len(y) - exclude_self)
 
     wanted = min(k + SPARE, len(y))
     distances, indices = [], []
@@ -60,8 +62,8 @@ def nearest_neighbors(
             squared[:, rows].fill_diagonal_(torch.inf)
         candidates = _smallest(squared, wanted)
         # Padding comes last among the candidates, and is not of the first k.
-        apart = x[rows].unsqueeze(1) - y[candidates.clamp(max=len(y) - 1)]
-        exact = torch.linalg.vector_norm(apart, dim=2)
+        differences = x[rows].unsqueeze(1) - y[candidates.clamp(max=len(y) - 1)]
+        exact = torch.linalg.vector_norm(differences, dim=2)
         outside = squared.gather(1, candidates).isinf()
         result, order = exact.masked_fill(outside, torch.inf).sort(dim=1, stable=True)
         distances.append(result[:, :k])
@@ -74,8 +76,8 @@ def squared_distances(
 ) -> Iterator[tuple[slice, Tensor]]:
     """Squared distances of checked features x [N, D] to y [M, D], a block of x's rows at a time.
 
-    Both are centered first: rounding goes with |x|² + |y|². That one product with two more columns gives
-    the whole sum, [-2x, 1, |x|²]·[y, |y|², 1], saves two passes over every block.
+    Both are centered first, since rounding is proportional to |x|² + |y|². Two more columns let one product
+    compute the whole sum, [-2x, 1, |x|²]·[y, |y|², 1], which saves two passes over every block.
 
     Args:
         x: float32 [N, D].
@@ -118,3 +120,33 @@ def _smallest(squared: Tensor, count: int) -> Tensor:
     columns = (chosen.unsqueeze(2) + members).flatten(1)  # [rows, count * GROUP]
     best = squared.gather(1, columns).topk(count, dim=1, largest=False, sorted=False).indices
     return columns.gather(1, best).sort(dim=1).values
+
+
+def kmeans_centers(features: Tensor, count: int, seed: int) -> Tensor:
+    """k-means centers [count, D] of checked features [N, D], N >= count; a function of the seed."""
+    source = torch.Generator().manual_seed(seed)
+    x = features[torch.randperm(len(features), generator=source)[:SAMPLES].to(features.device)]
+    centers = x[:1]
+    distances = nearest_neighbors(x, centers)[0].flatten()
+    while len(centers) < count:
+        # The next center is a sample, with a probability proportional to its squared distance to the nearest.
+        weights = distances.double().square().cpu()
+        if weights.sum() == 0:  # fewer distinct samples than clusters
+            weights = torch.ones_like(weights)
+        chosen = torch.multinomial(weights, 1, generator=source).to(x.device)
+        centers = torch.cat([centers, x[chosen]])
+        distances = torch.minimum(distances, nearest_neighbors(x, x[chosen])[0].flatten())
+    for _ in range(LLOYD_STEPS):
+        clusters = assign_clusters(x, centers)
+        sizes = clusters.bincount(minlength=count).unsqueeze(1)
+        sums = torch.zeros_like(centers).index_add_(0, clusters, x)
+        moved = torch.where(sizes > 0, sums / sizes.clamp(min=1), centers)
+        if torch.equal(moved, centers):
+            break
+        centers = moved
+    return centers
+
+
+def assign_clusters(features: Tensor, centers: Tensor) -> Tensor:
+    """Clusters int64 [N]: the index of the nearest center of each sample."""
+    return nearest_neighbors(features, centers)[1].flatten()

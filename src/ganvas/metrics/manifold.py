@@ -1,8 +1,8 @@
-"""Are fakes where reals are, and reals where fakes are: precision, recall, density, coverage.
+"""Fidelity and diversity from nearest neighbors: precision, recall, density, coverage.
 
 Source: Kynkäänniemi et al. 2019, arXiv 1904.06991, section 3 (precision and recall, k = 3); Naeem et al.
-2020, arXiv 2002.09797, section 3 (density and coverage, k = 5). Around each sample lies a ball
-that reaches to its k-th nearest neighbor in its own set; the balls together are the set's manifold.
+2020, arXiv 2002.09797, section 3 (density and coverage, k = 5). Around each sample is a ball up to
+its k-th nearest neighbor in its own set; the union of the balls is the estimated manifold of the set.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ import torch
 from torch import Tensor
 
 from ganvas.errors import DataError
-from ganvas.metrics import validation
-from ganvas.metrics.estimate import Estimate, mean_of
+from ganvas.metrics import common
+from ganvas.metrics.common import Estimate, mean_of
 from ganvas.metrics.knn import nearest_neighbors, squared_distances
 
-# Float32 has |x|² + |y|² - 2 x·y to about this fraction of |x|² + |y|²; who is that near a ball's edge is in
-# it, as a copy of a sample whose neighbors are copies too must be.
+# The precision of |x|² + |y|² - 2 x·y in float32, as a fraction of |x|² + |y|². Samples that close to the
+# surface of a ball count as inside, as a copy of a sample whose neighbors are copies too must.
 SLACK = 1e-6
 
 
 @dataclass(frozen=True)
 class Manifold:
-    """The four scores, with standard errors of the mean over samples, the other set held fixed.
+    """The four scores, with standard errors of the mean over samples, the other set fixed.
 
     Attributes:
         precision: fraction of fakes within a real's ball.
         recall: fraction of reals within a fake's ball.
-        density: mean number of reals' balls that a fake lies in, over k; may exceed 1.
-        coverage: fraction of reals whose ball holds a fake.
+        density: mean number of reals' balls that contain a fake, divided by k; may exceed 1.
+        coverage: fraction of reals whose ball contains a fake.
     """
 
     precision: Estimate
@@ -56,18 +56,18 @@ def manifold_scores(
         real: float32 [M, D].
         k_precision: k of precision and recall, below N and M.
         k_density: k of density and coverage, below M.
-        real_radii: the reals' distances to their nearest others, float32 [M, K], K at least both k, as
-            `nearest(real, real, K, exclude_self=True)` gives them: most of the work, and the same for
-            all fakes.
+        real_radii: the reals' distances to their nearest others, float32 [M, K], K at least both k:
+            `nearest_neighbors(real, real, K, exclude_self=True)[0]`, most of the work and the same for all
+            fakes.
 
     Raises:
         DataError: not features, too few, not finite, of different networks; radii of another set.
         UserError: a k out of range.
     """
-    x, y = validation.check_features(fake, "fake"), validation.check_features(real, "real")
-    validation.check_same_width(x.shape[1], y.shape[1], "fake and real")
-    validation.check_int(k_precision, "k_precision", at_least=1, at_most=min(len(x), len(y)) - 1)
-    validation.check_int(k_density, "k_density", at_least=1, at_most=len(y) - 1)
+    x, y = common.check_features(fake, "fake"), common.check_features(real, "real")
+    common.check_same_width(x.shape[1], y.shape[1], "fake and real")
+    common.check_int(k_precision, "k_precision", at_least=1, at_most=min(len(x), len(y)) - 1)
+    common.check_int(k_density, "k_density", at_least=1, at_most=len(y) - 1)
     k = max(k_precision, k_density)
     if real_radii is None:
         real_radii = nearest_neighbors(y, y, k, exclude_self=True)[0]
@@ -85,7 +85,7 @@ def manifold_scores(
     covered = torch.zeros_like(recalled)
     inside = torch.empty(0, dtype=y.dtype, device=y.device)
     for rows, squared in squared_distances(x, y, slack=SLACK):
-        # Truth values as floats: PyTorch sums those ten times as fast.
+        # Comparisons as floats: PyTorch sums floats ten times as fast as booleans.
         inside = inside.resize_(squared.shape)
         torch.le(squared, density_balls, out=inside)
         dense.append(inside.sum(dim=1))
@@ -101,12 +101,12 @@ def manifold_scores(
 
 
 def precision_recall(fake: Tensor, real: Tensor, k: int = 3) -> tuple[Estimate, Estimate]:
-    """Precision and recall alone; as `manifold`."""
+    """Precision and recall alone; see `manifold_scores`."""
     result = manifold_scores(fake, real, k_precision=k, k_density=k)
     return result.precision, result.recall
 
 
 def density_coverage(fake: Tensor, real: Tensor, k: int = 5) -> tuple[Estimate, Estimate]:
-    """Density and coverage alone; as `manifold`."""
+    """Density and coverage alone; see `manifold_scores`."""
     result = manifold_scores(fake, real, k_precision=1, k_density=k)
     return result.density, result.coverage

@@ -1,8 +1,8 @@
-"""Are fakes copies of training samples: authenticity, data-copying, and near copies.
+"""Whether fakes are copies of training samples: authenticity, data-copying, and near copies.
 
 Source: Alaa et al. 2022, arXiv 2102.08921 (authenticity); Meehan et al. 2020, arXiv 2004.05675 (C_T). All
-compare distances to the nearest training sample. None of them sees what it means by itself: print beside
-each what half of the held-out samples scores in the fakes' place.
+compare distances to the nearest training sample. None of them means
+much alone: print beside each the score of half of the held-out samples in place of the fakes.
 """
 
 from __future__ import annotations
@@ -14,22 +14,21 @@ import torch
 from torch import Tensor
 
 from ganvas.errors import DataError
-from ganvas.metrics import validation
-from ganvas.metrics.estimate import Estimate, mean_of
-from ganvas.metrics.kmeans import assign_clusters, kmeans_centers
-from ganvas.metrics.knn import nearest_neighbors
+from ganvas.metrics import common
+from ganvas.metrics.common import Estimate, mean_of
+from ganvas.metrics.knn import assign_clusters, kmeans_centers, nearest_neighbors
 
 # Meehan et al. leave out cells with few fakes (their τ); below 20 the ranks are not yet normal.
 MIN_FAKES = 20
 CELLS = 10
-# A cell should hold some more of both kinds than that.
+# Cells with somewhat more samples of both kinds than that on average.
 PER_CELL = 50
 NEAR = 0.01  # the quantile of held-out samples' distances below which a fake is a near copy
 
 
 @dataclass(frozen=True)
 class Memorization:
-    """How much of the training set a generator gives back.
+    """How much of the training set a generator reproduces.
 
     Attributes:
         authenticity: fraction of fakes whose nearest training sample has another training sample nearer to it
@@ -73,21 +72,21 @@ def memorization_scores(
         cells: of the k-means; fewer where N or L is below 50 a cell.
         seed: of the k-means.
         train_nearest: distances of the training samples to their nearest others, float32 [M, K], of which
-            only the first column is used: `nearest(train, train, K, exclude_self=True)`, most of the work.
-        held_out_nearest: distances of the held-out samples to the training samples, float32 [L, 1], as
-            `nearest(held_out, train)` gives them.
-        centers: of the cells, float32 [cells, D], as `k_means(train, cells, seed)` gives them; used where
-            there are enough samples for all of them.
+            the first column is used: `nearest_neighbors(train, train, K, exclude_self=True)[0]`, most of the
+            work.
+        held_out_nearest: distances of the held-out samples to the training samples, float32 [L, 1]:
+            `nearest_neighbors(held_out, train)[0]`.
+        centers: of the cells, float32 [cells, D]: `kmeans_centers(train, cells, seed)`; used where there are
+            enough samples for all of them.
 
     Raises:
         DataError: not features, fewer than 2, not finite, of different networks; distances of another set.
         UserError: fewer than 1 cell.
     """
-    x, t = validation.check_features(fake, "fake"), validation.check_features(train, "train")
-    u = validation.check_features(held_out, "held_out")
-    validation.check_same_width(x.shape[1], t.shape[1], "fake and train")
-    validation.check_same_width(u.shape[1], t.shape[1], "held_out and train")
-    validation.check_int(cells, "cells", at_least=1)
+    x, t, u = map(common.check_features, (fake, train, held_out), ("fake", "train", "held_out"))
+    common.check_same_width(x.shape[1], t.shape[1], "fake and train")
+    common.check_same_width(u.shape[1], t.shape[1], "held_out and train")
+    common.check_int(cells, "cells", at_least=1)
     if train_nearest is None:
         train_nearest = nearest_neighbors(t, t, exclude_self=True)[0]
     if held_out_nearest is None:
@@ -95,18 +94,16 @@ def memorization_scores(
     _check_distances(train_nearest, len(t), "train_nearest")
     _check_distances(held_out_nearest, len(u), "held_out_nearest")
     to_train, nearest_train = (result.flatten() for result in nearest_neighbors(x, t))
-    unseen_to_train = held_out_nearest[:, 0]
-    near = unseen_to_train.double().quantile(NEAR)
+    held_out_to_train = held_out_nearest[:, 0]
     cells = max(1, min(cells, len(x) // PER_CELL, len(u) // PER_CELL, len(t)))
     if centers is None or len(centers) != cells:
         centers = kmeans_centers(t, cells, seed)
+    clusters = assign_clusters(x, centers), assign_clusters(u, centers)
     return Memorization(
         authenticity=mean_of(to_train > train_nearest[nearest_train, 0]),
-        copying=_data_copying(
-            to_train, assign_clusters(x, centers), unseen_to_train, assign_clusters(u, centers), cells
-        ),
+        copying=_data_copying(to_train, clusters[0], held_out_to_train, clusters[1], cells),
         # An equal distance counts: where duplicates of training samples are held-out samples, it is 0.
-        copies=mean_of(to_train.double() <= near),
+        copies=mean_of(to_train.double() <= held_out_to_train.double().quantile(NEAR)),
     )
 
 
@@ -124,10 +121,10 @@ def _data_copying(
     """C_T from distances to the nearest training sample, and cells."""
     weighted, weight = 0.0, 0
     for cell in range(cells):
-        of_fakes, of_unseen = fake[fake_cells == cell], held_out[held_out_cells == cell]
-        if len(of_fakes) >= MIN_FAKES and len(of_unseen):
-            weighted += len(of_unseen) * mann_whitney(of_fakes, of_unseen)
-            weight += len(of_unseen)
+        of_fakes, of_held_out = fake[fake_cells == cell], held_out[held_out_cells == cell]
+        if len(of_fakes) >= MIN_FAKES and len(of_held_out):
+            weighted += len(of_held_out) * mann_whitney(of_fakes, of_held_out)
+            weight += len(of_held_out)
     return weighted / weight if weight else math.nan
 
 

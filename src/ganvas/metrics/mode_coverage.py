@@ -1,4 +1,4 @@
-"""Which modes of the data a generator reaches, by the classes that a classifier gives its fakes.
+"""Which modes of the data a generator covers, by the predicted classes of its fakes.
 
 Source: Metz et al. 2017, arXiv 1611.02163 (stacked MNIST); Lin et al. 2018, PacGAN, arXiv 1712.04086, for
 its protocol: 26,000 samples, and a mode counts if one sample falls in it.
@@ -13,25 +13,25 @@ import torch
 from torch import Tensor
 
 from ganvas.errors import DataError
-from ganvas.metrics import validation
+from ganvas.metrics import common
 
 STACKED_SAMPLES = 26_000
-"""Samples that the stacked MNIST protocol asks for: numbers of modes depend on it."""
+"""Number of samples in the stacked MNIST protocol, on which the number of covered modes depends."""
 
-# A class with fewer than this fraction of its expected samples is called missing: a classifier's mistakes
-# fill every class of a few, so that one sample proves nothing.
+# A class with fewer than this fraction of its expected samples counts as missing: the errors of a classifier
+# put a few samples in every class.
 COVERED = 0.1
 
 
 @dataclass(frozen=True)
 class Modes:
-    """How samples spread over modes.
+    """The distribution of samples over modes.
 
     Attributes:
         histogram: fraction of the samples in each mode.
         covered: number of modes covered.
         kl: Σ q log(q/p) of the fractions q to the expected fractions p, in nats; 0 if they are equal,
-            infinite if a sample falls where none is expected.
+            infinite if a sample is of a mode that is not expected.
         missing: the modes with an expected fraction that are not covered.
     """
 
@@ -42,7 +42,7 @@ class Modes:
 
 
 def mode_coverage(classes: Tensor, count: int, expected: Sequence[float] | None = None) -> Modes:
-    """How samples spread over `count` classes.
+    """Compute the distribution of samples over `count` classes.
 
     A class is covered if at least max(1, a tenth of the samples expected of it) fall in it.
 
@@ -55,11 +55,11 @@ def mode_coverage(classes: Tensor, count: int, expected: Sequence[float] | None 
         DataError: not classes, none, out of range; expected fractions of another number, or not fractions.
         UserError: count below 1.
     """
-    return _stderr(classes, count, expected, COVERED)
+    return _modes(classes, count, expected, COVERED)
 
 
 def stacked_modes(classes: Tensor, expected: Sequence[float] | None = None) -> Modes:
-    """How samples of three digits spread over the 1,000 triples, by PacGAN's protocol.
+    """Compute the distribution of samples of three digits over the 1,000 triples, by PacGAN's protocol.
 
     A mode is covered if one sample falls in it. Mode number 100 a + 10 b + c is the triple (a, b, c).
 
@@ -68,17 +68,17 @@ def stacked_modes(classes: Tensor, expected: Sequence[float] | None = None) -> M
         expected: each triple's fraction in the data; None for equal fractions.
 
     Raises:
-        DataError: as `modes`.
+        DataError: as `mode_coverage`.
     """
-    digits = validation.check_labels(classes, "classes", width=3, below=10)
-    return _stderr(digits @ digits.new_tensor([100, 10, 1]), 1000, expected, 0.0)
+    digits = common.check_labels(classes, "classes", width=3, below=10)
+    return _modes(digits @ digits.new_tensor([100, 10, 1]), 1000, expected, 0.0)
 
 
-def _stderr(classes: Tensor, count: int, expected: Sequence[float] | None, covered: float) -> Modes:
-    validation.check_int(count, "count", at_least=1)
-    result = validation.check_labels(classes, "classes", below=count)
-    wanted = [1.0] * count if expected is None else [float(fraction) for fraction in expected]
-    fractions = torch.tensor(wanted, dtype=torch.float64)
+def _modes(classes: Tensor, count: int, expected: Sequence[float] | None, covered: float) -> Modes:
+    common.check_int(count, "count", at_least=1)
+    result = common.check_labels(classes, "classes", below=count)
+    weights = [1.0] * count if expected is None else [float(fraction) for fraction in expected]
+    fractions = torch.tensor(weights, dtype=torch.float64)
     if (
         len(fractions) != count
         or not fractions.isfinite().all()
@@ -87,18 +87,18 @@ def _stderr(classes: Tensor, count: int, expected: Sequence[float] | None, cover
     ):
         raise DataError(
             f"expected: expected {count} fractions, none below 0, got {len(fractions)} that sum to "
-            f"{fractions.sum().item():g}; hand in one for each class"
+            f"{fractions.sum().item():g}; pass one for each class"
         )
     fractions = fractions / fractions.sum()
-    numbers = result.cpu().bincount(minlength=count).double()
-    histogram = numbers / len(result)
-    sought = fractions > 0
-    reached = sought & (numbers >= (covered * len(result) * fractions).clamp(min=1))
+    counts = result.cpu().bincount(minlength=count).double()
+    histogram = counts / len(result)
+    expected_modes = fractions > 0
+    covered_modes = expected_modes & (counts >= (covered * len(result) * fractions).clamp(min=1))
     present = histogram > 0
     kl = (histogram[present] * (histogram[present] / fractions[present]).log()).sum()
     return Modes(
         histogram=tuple(histogram.tolist()),
-        covered=int(reached.sum()),
-        kl=max(0.0, kl.item()),  # rounding leaves equal fractions a little below 0
-        missing=tuple((sought & ~reached).nonzero().flatten().tolist()),
+        covered=int(covered_modes.sum()),
+        kl=max(0.0, kl.item()),  # by rounding it may be negative for equal fractions
+        missing=tuple((expected_modes & ~covered_modes).nonzero().flatten().tolist()),
     )
