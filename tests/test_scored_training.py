@@ -11,7 +11,7 @@ from ganvas.callbacks import scores as scores_observer
 from ganvas.errors import HealthStop, UserError
 from ganvas.evaluation.health import HealthIssue, HealthMonitor
 from ganvas.evaluation.history import read_evaluation
-from ganvas.profiling.score_interval import score_interval
+from ganvas.profiling.flops import score_interval
 from ganvas.runs import resume as resume_module
 
 SCORED = {"scores": {"interval": 2, "images": 24, "final": 30}}
@@ -142,7 +142,7 @@ def test_an_unknown_health_option_is_refused(tmp_path):
 
 def test_the_real_images_are_read_only_when_first_scored(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        scores_observer.Scores, "__call__", lambda self, progress: self._real is None or pytest.fail("read")
+        scores_observer.Scores, "on_step", lambda self, result: self._reference is None or pytest.fail("read")
     )
     tiny.train(tmp_path, overrides={"scores": {"interval": 100, "images": 24, "final": 24}})
 

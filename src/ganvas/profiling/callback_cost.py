@@ -9,14 +9,14 @@ from pathlib import Path
 
 import torch
 
-from ganvas.callbacks.metric_buffer import MetricBuffer
-from ganvas.callbacks.metrics_log import MetricsLog
+from ganvas.callbacks.base import CallbackList, TrainingContext
+from ganvas.callbacks.metrics_log import MetricBuffer, MetricsLog
 from ganvas.callbacks.sample_grids import SampleGrids
 from ganvas.data.batches import Batches
 from ganvas.errors import DataError
 from ganvas.evaluation import Reference
 from ganvas.evaluation.score import compute_score
-from ganvas.profiling.score_interval import score_interval
+from ganvas.profiling.flops import score_interval
 from ganvas.recipes.durations import Duration, to_steps
 from ganvas.recipes.schema import Recipe
 from ganvas.training.loop import StepResult
@@ -44,14 +44,32 @@ def callback_seconds(
         precision: of training.
     """
     epoch = batches.steps_per_epoch
+    _, channels, height, width = batches.at(0).shape
 
     def times(span: Duration) -> float:
         return 1 / to_steps(span, epoch)
 
-    with tempfile.TemporaryDirectory(prefix="ganvas-bench-") as folder:
-        grids = SampleGrids(lambda step: Path(folder) / f"{step}.png", recipe, 0, lambda _: True)
-        seconds = times(recipe.log_interval) * _reading(Path(folder) / "metrics.jsonl", epoch, state)
-        seconds += times(recipe.grid.interval) * _seconds(lambda: grids.write(state))
+    with tempfile.TemporaryDirectory(prefix="ganvas-bench-") as name:
+        folder = Path(name)
+        log = CallbackList([MetricBuffer(), MetricsLog(folder / "metrics.jsonl")], (), state)
+        grids = SampleGrids(lambda step: folder / f"{step}.png")
+        context = TrainingContext(
+            path=folder,
+            recipe=recipe.model_copy(update={"log_interval": "1 step"}),
+            data="",
+            image_shape=(channels, height, width),
+            steps=2**62,
+            steps_per_epoch=epoch,
+            seed=0,
+            state=state,
+            callbacks=log,
+        )
+        for callback in (log, grids):
+            callback.on_start(context)
+        metrics = {name: torch.zeros(()) for name in "abcdefghi"}
+        result = StepResult(state.step + 1, 1, metrics, state)
+        seconds = times(recipe.log_interval) * _seconds(lambda: log.on_step(result))
+        seconds += times(recipe.grid.interval) * _seconds(grids.write)
     seconds += times(recipe.checkpoint_interval) * checkpoint_seconds
     if recipe.scores is not None:
         drawn = recipe.scores.images / sampled_per_second
@@ -62,12 +80,6 @@ def callback_seconds(
         scored = drawn + _scoring(real, recipe.scores.images)
         seconds += scored / score_interval(recipe, real.images.image_shape, epoch, precision)
     return seconds
-
-
-def _reading(log: Path, epoch: int, state: TrainState) -> float:
-    readings = MetricBuffer(1, 2**62, lambda _: False, epoch, [MetricsLog(log)])
-    terms = {name: torch.zeros(()) for name in "abcdefghi"}
-    return _seconds(lambda: readings(StepResult(state.step + 1, 1, terms, state)))
 
 
 def _scoring(reference: Reference, count: int) -> float:

@@ -54,11 +54,7 @@ class NetworkCost:
     """Trainable parameters and MACs of a network, layer by layer in the order of its forward pass."""
 
     layers: tuple[Layer, ...]
-
-    @property
-    def parameters(self) -> int:
-        """Of all layers."""
-        return sum(layer.parameters for layer in self.layers)
+    parameters: int
 
     @property
     def macs(self) -> int:
@@ -164,7 +160,7 @@ def _count(network: nn.Module, example: Tensor) -> NetworkCost:
             layer.register_forward_hook(record)
     with inference(network):
         network(example)
-    return NetworkCost(tuple(layers))
+    return NetworkCost(tuple(layers), sum(p.numel() for p in network.parameters()))
 
 
 def _tensors(values: object) -> Iterator[Tensor]:

@@ -24,14 +24,29 @@ def same_padding(large: int, small: int, kernel: int, stride: int) -> tuple[int,
     return total // 2, total - total // 2
 
 
-def kernel_taps(large: int, small: int, kernel: int, stride: int) -> int:
-    """Pairs of a kernel's tap and a pixel of the larger side, in one dimension, without those on padding.
+def kernel_taps(
+    large: int, small: int, kernel: int, stride: int, before: int | None = None, dilation: int = 1
+) -> int:
+    """Count the pairs of a kernel's tap and a pixel of the larger side, in one dimension, without padding.
 
-    The same for a "same" convolution from `large` to `small` and for its transpose.
+    The same for a convolution from `large` to `small` and for its transpose.
+
+    Args:
+        large: a convolution's input side, a transposed convolution's output side.
+        small: the other side.
+        kernel: taps.
+        stride: pixels of the larger side from one position to the next.
+        before: pixels of padding before the larger side; those of "same" where None.
+        dilation: pixels from one tap to the next.
 
     >>> kernel_taps(7, 7, 5, 1)  # 35 less the 6 on padding
     29
     """
-    before, _ = same_padding(large, small, kernel, stride)
-    starts = [i * stride - before for i in range(small)]
-    return sum(min(start + kernel, large) - max(start, 0) for start in starts)
+    if before is None:
+        before, _ = same_padding(large, small, kernel, stride)
+    if dilation == 1:
+        starts = [i * stride - before for i in range(small)]
+        return sum(max(min(start + kernel, large) - max(start, 0), 0) for start in starts)
+    return sum(
+        0 <= i * stride - before + tap * dilation < large for i in range(small) for tap in range(kernel)
+    )
