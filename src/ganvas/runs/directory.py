@@ -31,7 +31,6 @@ from ganvas.evaluation.history import History
 from ganvas.networks import ImageShape
 from ganvas.recipes.durations import to_steps
 from ganvas.recipes.schema import Recipe
-from ganvas.training.conditioning import cluster_names
 from ganvas.utils.config import FrozenConfig
 from ganvas.utils.io import write_json
 
@@ -117,7 +116,7 @@ class RunRecord(FrozenConfig):
         """Names of the classes that the run is conditioned on; clusters are numbered."""
         if not self.recipe.conditioned_on_clusters:
             return self.data.class_names
-        return cluster_names(len(self.class_counts))
+        return tuple(f"cluster-{number}" for number in range(len(self.class_counts)))
 
     @property
     def class_counts(self) -> tuple[int, ...]:

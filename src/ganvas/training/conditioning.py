@@ -8,11 +8,6 @@ from ganvas.recipes.schema import Recipe
 from ganvas.training.rng import Stream, derive_seed
 
 
-def cluster_names(count: int) -> tuple[str, ...]:
-    """Names of clusters, where classes have names."""
-    return tuple(f"cluster-{number}" for number in range(count))
-
-
 def conditioning_labels(images: ImageSet, recipe: Recipe, seed: int) -> Labels | None:
     """The labels that a new run is conditioned on: int64 [N], the images' own or their clusters.
 
