@@ -1,14 +1,15 @@
 """An objective: the relativistic average hinge loss.
 
     ganvas train mlp --data mnist-5k --plugin examples/objective.py \
-        --set objective=relativistic_average_hinge --set update.rule=simultaneous
+        --set objective=relativistic_average_hinge
 
 With C the logit of an image, each image is compared with the average one of the other kind:
 
     D minimizes  E max(0, 1 - (C(real) - E C(fake))) + E max(0, 1 + (C(fake) - E C(real)))
     G minimizes  the same with real and fake exchanged
 
-The update rule `alternating_separate`, which the recipe mlp has, sees one kind at a time; any other will do.
+A function gets the logits of both kinds under every update rule. Under `alternating_separate`, which the
+recipe mlp has, those of the kind whose turn it is not are constants.
 
 Source: Jolicoeur-Martineau 2018, arXiv 1807.00734, RaHingeGAN.
 """

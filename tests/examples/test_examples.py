@@ -110,7 +110,8 @@ def test_the_objective_trains_by_its_documented_command(tmp_path):
     assert recipe_of(path)["objective"] == "relativistic_average_hinge"
     first = records(path)[0]
     parts = first["discriminator_loss_real"] + first["discriminator_loss_fake"]
-    assert first["discriminator_loss"] == pytest.approx(parts, abs=1e-6)
+    assert first["discriminator_loss"] == pytest.approx(parts / 2, abs=1e-6)  # the mean of D's two turns
+    assert recipe_of(path)["update"]["rule"] == "alternating_separate"
 
 
 def test_the_objective_of_logits_that_are_all_equal_is_2_for_both_players(example):

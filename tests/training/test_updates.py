@@ -12,6 +12,7 @@ from ganvas.networks.conditioning import Batch
 from ganvas.networks.layers import frozen_statistics
 from ganvas.recipes.optimizers import Adam
 from ganvas.training import updates
+from ganvas.training.objectives import OBJECTIVES, as_objective
 from ganvas.training.optimizers import NetworkOptimizer
 
 RULES = ["simultaneous", "alternating", "alternating_joint", "alternating_separate"]
@@ -307,3 +308,60 @@ def test_an_unknown_objective_is_refused_before_the_first_step():
 def test_an_unknown_rule_or_penalty_is_refused_before_the_first_step(changed, hint):
     with pytest.raises(RecipeError, match=hint):
         updates.make_update(recipe_of("mlp", **changed))
+
+
+@pytest.fixture
+def as_function():
+    """Register a built-in objective again, as one function of both logits; it is forgotten after the test."""
+    registered = []
+
+    def register(name):
+        def both_losses(real, fake):
+            builtin = OBJECTIVES.find(name)
+            return sum(builtin.discriminator_loss(real, fake)), builtin.generator_loss(real, fake)
+
+        OBJECTIVES.register(f"{name}_function", as_objective(both_losses))
+        registered.append(f"{name}_function")
+        return registered[-1]
+
+    yield register
+    for name in registered:
+        OBJECTIVES.remove(name)
+
+
+@pytest.mark.parametrize("objective", ["non_saturating", "hinge", "relativistic"])
+@pytest.mark.parametrize("rule", RULES)
+def test_an_objective_given_as_one_function_trains_as_the_built_in_one(rule, objective, as_function):
+    results = []
+    for name in (objective, as_function(objective)):
+        recipe = recipe_of("tutorial-dcgan", objective=name, **{"update.rule": rule})
+        state, update = trained(recipe_of("tutorial-dcgan")), updates.make_update(recipe)
+        metrics = update(state, Batch(real_images(recipe, seed=9)), random_of(recipe, step=3))
+        results.append((state, metrics))
+    (expected, builtin), (state, metrics) = results
+    # A function's loss in a separate turn has the other kind's in it, before or after the other turn's step.
+    rel = 1e-3 if rule == "alternating_separate" else 1e-6
+    for name in ("discriminator_loss", "generator_loss"):
+        assert metrics[name].item() == pytest.approx(builtin[name].item(), rel=rel)
+    for player in ("generator", "discriminator"):
+        pairs = getattr(state, player).state_dict(), getattr(expected, player).state_dict()
+        torch.testing.assert_close(*pairs, rtol=1e-4, atol=1e-6)
+
+
+def test_separate_turns_of_a_paired_objective_have_gradients_that_sum_to_that_of_the_whole_loss():
+    recipe = recipe_of("mlp", objective="relativistic")
+    assert recipe.update.rule == "alternating_separate"
+    state = trained(recipe_of("mlp"))
+    turns, real = [], real_images(recipe, seed=9)
+    state.discriminator_optimizer.step = lambda grads: turns.append([grad.clone() for grad in grads])
+    fake = plain_fakes(recipe, state, random_of(recipe).latents(recipe.batch_size))
+    losses = OBJECTIVES.find("relativistic").discriminator_loss(
+        state.discriminator(real), state.discriminator(fake)
+    )
+    whole = torch.autograd.grad(sum(losses), list(state.discriminator.parameters()))
+    updates.make_update(recipe)(state, Batch(real), random_of(recipe))
+    assert len(turns) == 2
+    assert all(grad.abs().max() > 1e-4 for turn in turns for grad in turn[:-1])  # each turn has its part
+    torch.testing.assert_close(
+        [a + b for a, b in zip(*turns, strict=True)], list(whole), rtol=1e-4, atol=1e-6
+    )

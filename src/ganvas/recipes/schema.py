@@ -228,11 +228,6 @@ class Recipe(FrozenConfig):
                 f"augment.target follows the sign of D's logits, which {self.objective} leaves open; take "
                 f"another objective, or no target"
             )
-        if self.update.rule == "alternating_separate" and self.objective == "relativistic":
-            raise ValueError(
-                "relativistic looks at real and fake images together, which alternating_separate cannot; "
-                "use simultaneous or alternating"
-            )
         return self
 
     @property

@@ -3,7 +3,8 @@
 Logits are float32 [N]; losses are float32 scalars, means over the batch. The discriminator's loss comes in
 two parts, for real and for fake images, so that both can be watched; it minimizes their sum.
 
-An objective of one's own is a function of both logits, registered by name:
+An objective of one's own is a function of both logits, registered by name, or a `LogitwiseObjective` where
+each logit has a loss of its own:
 
     @ganvas.register.objective("my_loss")
     def my_loss(real_logits, fake_logits):
@@ -30,7 +31,11 @@ class Objective(Protocol):
 
     @property
     def paired(self) -> bool:
-        """Whether a loss looks at real and fake logits together: both players then need both."""
+        """Whether a loss depends on real and fake logits together.
+
+        Every update rule then passes both to each loss, those of the kind whose turn it is not as constants.
+        Otherwise a rule may pass the same logits twice.
+        """
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """D's loss for its logits of real and of fake images, in two parts."""
@@ -86,7 +91,10 @@ class RelativisticObjective:
 
 @dataclass(frozen=True)
 class FunctionObjective:
-    """An objective given as one function: (real logits [N], fake logits [M]) -> (D's loss, G's loss)."""
+    """An objective given as one function: (real logits [N], fake logits [M]) -> (D's loss, G's loss).
+
+    It is taken for paired, since a function does not say whether it is.
+    """
 
     function: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     paired: bool = True

@@ -156,7 +156,11 @@ def alternating_joint(context: UpdateContext, state: TrainState, real: Batch, rn
 
 
 def alternating_separate(context: UpdateContext, state: TrainState, real: Batch, rng: RNG) -> StepMetrics:
-    """A D step on real images, another on fake ones; then G through the updated D."""
+    """A D step on real images, another on fake ones; then G through the updated D.
+
+    Where the objective is paired, each of D's steps follows the whole loss, the other kind's logits being
+    constants: without a step in between, the two gradients would sum to that of the loss.
+    """
     D, G = state.discriminator, state.generator
     # D's two turns
     inputs = context.sample_inputs(context.batch_size, rng)
@@ -164,12 +168,15 @@ def alternating_separate(context: UpdateContext, state: TrainState, real: Batch,
     fake = generate_batch(G, inputs) if shared else generate_for_discriminator(context, state, inputs)
     real = context.augment(real, state, rng)
     d_fake = context.augment(fake.detach(), state, rng)
+    paired = context.objective.paired
     real_logits = class_logits(D, real)
-    loss_real, _ = context.objective.discriminator_loss(real_logits, real_logits)
-    state.discriminator_optimizer.minimize(loss_real)
+    others = constant_logits(D, d_fake) if paired else real_logits
+    loss_real, rest = context.objective.discriminator_loss(real_logits, others)
+    state.discriminator_optimizer.minimize(loss_real + rest if paired else loss_real)
     fake_logits = class_logits(D, d_fake)
-    _, loss_fake = context.objective.discriminator_loss(fake_logits, fake_logits)
-    discriminator_step(context, state, loss_fake, real, d_fake, rng)
+    others = constant_logits(D, real) if paired else fake_logits
+    rest, loss_fake = context.objective.discriminator_loss(others, fake_logits)
+    discriminator_step(context, state, loss_fake + rest if paired else loss_fake, real, d_fake, rng)
     # G's turn
     if not shared:
         inputs = inputs if context.reuse_latents else context.sample_inputs(context.batch_size, rng)
@@ -190,8 +197,7 @@ def make_update(recipe: Recipe, length: int | None = None) -> Update:
         length: of the run in steps, which schedules follow; without it they do not move.
 
     Raises:
-        RecipeError: an objective, penalty or update rule that nothing has registered, or a pair of them that
-            cannot work together.
+        RecipeError: an objective, penalty or update rule that nothing has registered.
     """
     context = UpdateContext(
         objective=OBJECTIVES.find(recipe.objective),
@@ -205,11 +211,6 @@ def make_update(recipe: Recipe, length: int | None = None) -> Update:
         length=length,
     )
     rule = UPDATE_RULES.find(recipe.update.rule)
-    if context.objective.paired and rule is alternating_separate:
-        raise RecipeError(
-            f"objective {recipe.objective} looks at real and fake images together, which "
-            f"alternating_separate cannot; use simultaneous or alternating"
-        )
     for penalty in recipe.penalties:
         PENALTIES.find(penalty.kind)
     target = None if recipe.augment is None else recipe.augment.target
@@ -303,6 +304,13 @@ def _joint_logits(discriminator: nn.Module, real: Batch, fake: Batch) -> tuple[T
 
 
 @torch.no_grad()
+def constant_logits(discriminator: nn.Module, batch: Batch) -> Tensor:
+    """D's logits [N] in training mode, without a graph; D's moving statistics stay."""
+    with frozen_statistics(discriminator):
+        return class_logits(discriminator, batch)
+
+
+@torch.no_grad()
 def generate_for_discriminator(context: UpdateContext, state: TrainState, inputs: GeneratorInput) -> Batch:
     """Fakes for D's turn, without a graph; G stays as it is, moving statistics too."""
     G = state.generator
@@ -320,10 +328,8 @@ def generator_step(context: UpdateContext, state: TrainState, fake: Batch, real:
     """
     D = state.discriminator
     with frozen_statistics(D):
-        fake_logits = real_logits = class_logits(D, fake)
-        if context.objective.paired:
-            with torch.no_grad():
-                real_logits = class_logits(D, real)
+        fake_logits = class_logits(D, fake)
+    real_logits = constant_logits(D, real) if context.objective.paired else fake_logits
     loss = context.objective.generator_loss(real_logits, fake_logits)
     state.generator_optimizer.minimize(loss)
     return loss
