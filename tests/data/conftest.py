@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganvas.data import search_paths
+from ganvas.data import published_files
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def bare_machine(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("GANVAS_CACHE", str(root / "cache"))
     monkeypatch.setenv("HOME", str(root / "home"))
     monkeypatch.setenv("USERPROFILE", str(root / "home"))
-    monkeypatch.setattr(search_paths, "DEBIAN", str(root / "debian"))
+    monkeypatch.setattr(published_files, "DEBIAN", str(root / "debian"))
     (root / "work").mkdir()
     monkeypatch.chdir(root / "work")
     return root

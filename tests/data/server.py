@@ -12,7 +12,7 @@ def serving(files, *, status=200, cut=0):
     Args:
         files: what there is; other names get a 404.
         status: answered instead of 200.
-        cut: bytes left out at the end of every body, the length told in full.
+        cut: bytes left out at the end of every body, while Content-Length declares all of them.
     """
     asked = []
 

@@ -55,7 +55,7 @@ def test_an_empty_folder_and_an_empty_file_are_named(tmp_path):
     refused(makers.write(tmp_path / "pics/a.png", b"").parent, "a.png")
 
 
-def test_a_folder_without_pictures_names_what_it_holds(tmp_path):
+def test_a_folder_without_images_names_what_it_holds(tmp_path):
     refused(makers.write(tmp_path / "set/notes.txt", b"x").parent, "notes.txt", "PNG")
 
 
@@ -72,7 +72,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path):
     refused(path, "ermission")
 
 
-def test_a_file_of_another_kind_is_told_by_its_first_bytes(tmp_path):
+def test_a_file_of_another_kind_is_recognized_by_its_first_bytes(tmp_path):
     refused(makers.write(tmp_path / "a.pkl", b"\x80\x04\x95abc"), "800495")
     refused(makers.write(tmp_path / "a.npz", b"\x80\x04\x95abc"), "800495")
     refused(makers.write(tmp_path / "a.png", PNG), "single image")
@@ -96,12 +96,12 @@ def test_bytes_after_the_end_of_an_idx_file_are_refused(tmp_path, packed):
     refused(makers.write(tmp_path / "x", gzip.compress(data) if packed else data), "expected")
 
 
-def test_a_wrong_magic_number_is_shown(tmp_path):
+def test_a_wrong_magic_number_is_reported(tmp_path):
     makers.write(tmp_path / "train-images-idx3-ubyte", b"\x01\x02" + IDX[2:])
     refused(tmp_path, "01020803", "00000803")
 
 
-def test_images_and_labels_exchanged_are_told(tmp_path):
+def test_exchanged_images_and_labels_are_reported(tmp_path):
     makers.write(tmp_path / makers.TRAIN[0], makers.label_idx(makers.classes()))
     makers.write(tmp_path / makers.TRAIN[1], IDX)
     refused(tmp_path, "labels", "exchange")
@@ -126,13 +126,13 @@ def test_labels_without_images_are_refused(tmp_path):
     refused(tmp_path, "images beside")
 
 
-def test_an_idx_file_that_says_it_is_huge_is_refused_before_room_is_made(tmp_path):
+def test_an_idx_file_that_declares_a_huge_size_is_refused_before_memory_is_allocated(tmp_path):
     huge = struct.pack(">IIII", 0x0803, 2**31, 256, 256)
     refused(makers.write(tmp_path / "x", huge + b"\0" * 100), "header")
     refused(makers.write(tmp_path / "x.gz", gzip.compress(huge + b"\0" * 100)), "header")
 
 
-def test_a_gzip_that_unpacks_to_more_than_it_says_is_refused_at_the_first_byte(tmp_path):
+def test_a_gzip_that_unpacks_to_more_than_it_declares_is_refused_at_the_first_byte(tmp_path):
     bomb = struct.pack(">IIII", 0x0803, 1, 28, 28) + bytes(200 * 2**20)
     refused(makers.write(tmp_path / "x.gz", gzip.compress(bomb, 1)), "more bytes")
 
@@ -183,7 +183,7 @@ def test_arrays_that_are_no_images_are_refused(tmp_path, array, word):
     refused(makers.write(tmp_path / "a.npz", npz(images=array)), word)
 
 
-def test_an_npy_header_that_says_it_is_huge_is_refused(tmp_path):
+def test_an_npy_header_that_declares_a_huge_size_is_refused(tmp_path):
     data = makers.npy_bytes(GRAY[:, 0]).replace(b"(12, 9, 11)", b"(2**40, 9) ")
     refused(makers.write(tmp_path / "a.npy", data))
     data = makers.npy_bytes(GRAY[:, 0]).replace(b"(12, 9, 11), }    ", b"(99999999, 9, 11), }")[:-2]
@@ -233,7 +233,7 @@ def test_a_rare_compression_is_refused(tmp_path):
     refused(makers.write_zip(tmp_path / "a.zip", {"0.png": PNG}, zipfile.ZIP_LZMA), "plain zip")
 
 
-def test_an_entry_that_unpacks_to_more_than_it_says_is_refused(tmp_path):
+def test_an_entry_that_unpacks_to_more_than_it_declares_is_refused(tmp_path):
     bomb = PNG + bytes(50 * 2**20)
     path = makers.write_zip(tmp_path / "a.zip", {"0.png": bomb})
     refused(patched(path, 22, struct.pack("<I", len(PNG))))
@@ -256,13 +256,13 @@ def test_a_name_that_occurs_twice_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"hello", PNG[:60], PNG[:-30], b"GIF89a", PNG[:30] + b"\0" * 40])
-def test_a_picture_that_is_not_one_is_named(tmp_path, data):
+def test_an_image_that_is_not_one_is_named(tmp_path, data):
     files = makers.png_files(GRAY) | {"zz.png": data}
     refused(makers.write_folder(tmp_path / "set", files), "zz.png")
     refused(makers.write_zip(tmp_path / "a.zip", files), "zz.png")
 
 
-def test_pictures_beside_and_inside_class_folders_are_refused(tmp_path):
+def test_images_beside_and_inside_class_folders_are_refused(tmp_path):
     files = makers.png_files(GRAY, makers.classes()) | {"stray.png": PNG}
     refused(makers.write_folder(tmp_path / "set", files), "stray.png", "1 beside", "12 inside")
 
@@ -289,6 +289,6 @@ def test_train_and_test_images_of_two_sizes_do_not_make_one_set(tmp_path):
         (GRAY, np.full(12, 0.5), ("a",)),
     ],
 )
-def test_an_image_set_holds_what_it_says(arguments):
+def test_an_image_set_validates_its_arrays(arguments):
     with pytest.raises(DataError):
         ImageSet("mine", *arguments, source="")

@@ -15,7 +15,7 @@ ORDERS = ["shuffle", "shuffle_once", "with_replacement"]
 
 
 def pixels(count=COUNT):
-    """Image i tells its number in its pixels."""
+    """Image i has its number in its pixels."""
     images = np.zeros((count, 1, 8, 8), np.uint8)
     images += np.arange(count, dtype=np.uint8)[:, None, None, None]
     return images
@@ -58,7 +58,7 @@ def test_every_image_comes_exactly_once_an_epoch(order, size):
 
 
 @pytest.mark.parametrize("order", ["shuffle", "shuffle_once"])
-def test_a_dropped_drop_last_leaves_whole_ones_without_repeats(order):
+def test_drop_last_leaves_whole_batches_without_repeats(order):
     source = batches(5, order=order, drop_last=True)
     assert source.steps_per_epoch == 4
     for number in range(3):
@@ -67,14 +67,14 @@ def test_a_dropped_drop_last_leaves_whole_ones_without_repeats(order):
         assert len(set(flat(drawn))) == 20
 
 
-def test_a_reshuffled_order_differs_from_epoch_to_epoch():
+def test_a_shuffled_order_differs_from_epoch_to_epoch():
     source = batches(5)
     epochs = [tuple(flat(epoch(source, number))) for number in range(6)]
     assert len(set(epochs)) == 6
     assert tuple(range(COUNT)) not in epochs
 
 
-def test_an_order_shuffle_once_is_the_same_every_epoch():
+def test_the_order_of_shuffle_once_is_the_same_every_epoch():
     source = batches(5, order="shuffle_once")
     first = epoch(source, 0)
     assert all(epoch(source, number) == first for number in (1, 2, 9))
@@ -113,7 +113,7 @@ def test_half_batches_still_count_whole_steps():
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_batch_does_not_hang_on_what_was_asked_before(order):
+def test_a_batch_does_not_depend_on_earlier_calls(order):
     forwards, backwards = batches(order=order), batches(order=order)
     steps = list(range(17))
     first = {step: numbers(forwards.at(step)) for step in steps}
@@ -177,7 +177,7 @@ def test_a_whole_step_larger_than_the_set_is_refused():
         batches(12, order="with_replacement", steps_from=24)
 
 
-def test_neighboring_steps_do_not_draw_alike():
+def test_neighboring_steps_draw_different_images():
     source = batches(10, order="with_replacement")
     drawn = [numbers(source.at(step)) for step in range(50)]
     assert all(a != b for a, b in pairwise(drawn))

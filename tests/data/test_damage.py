@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from ganvas.data import ImageSet, load_dataset
 from ganvas.data.materialize import materialize_stream
+from ganvas.data.published_files import read_published
 from ganvas.data.published_sets import PUBLISHED
-from ganvas.data.read_published import read_published
 from ganvas.errors import GanvasError
 
 # More of them, and others each time: GANVAS_EXAMPLES=5000 pytest tests/data/test_damage.py
@@ -90,17 +90,17 @@ def holds_or_refuses(read):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            found = read()
+            result = read()
         except GanvasError as error:
             line = str(error)
-            found = None
-    if found is None:
+            result = None
+    if result is None:
         assert "\n" not in line
         return
-    assert isinstance(found, ImageSet)
-    assert found.images.dtype == np.uint8
-    assert found.images.ndim == 4
-    assert found.labels is None or len(found.labels) == len(found.images)
+    assert isinstance(result, ImageSet)
+    assert result.images.dtype == np.uint8
+    assert result.images.ndim == 4
+    assert result.labels is None or len(result.labels) == len(result.images)
 
 
 def path_for(folder, name, data):
@@ -173,8 +173,8 @@ def test_a_damaged_file_of_a_known_set_is_never_taken_for_it(data, name):
 
         holds_or_refuses(read)
         try:
-            found = read()
+            result = read()
         except GanvasError:
             return
-        np.testing.assert_array_equal(found.images[:6], TINY.images["train"])
-        np.testing.assert_array_equal(found.labels[6:], TINY.labels["test"])
+        np.testing.assert_array_equal(result.images[:6], TINY.images["train"])
+        np.testing.assert_array_equal(result.labels[6:], TINY.labels["test"])

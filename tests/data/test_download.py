@@ -36,14 +36,14 @@ def in_cache():
     return sorted(path.name for path in cache_folder().rglob("*") if path.is_file())
 
 
-def test_a_set_is_downloaded_checked_and_kept(tiny, offer):
+def test_a_set_is_downloaded_checked_and_cached(tiny, offer):
     with serving(tiny.files) as (address, asked):
         offer(address)
-        found = load_dataset("mnist")
-        np.testing.assert_array_equal(found.images, tiny.images["train"])
-        assert found.class_names == ("a", "b", "c")
+        result = load_dataset("mnist")
+        np.testing.assert_array_equal(result.images, tiny.images["train"])
+        assert result.class_names == ("a", "b", "c")
         assert asked == [f"{name}.gz" for name in makers.TRAIN]
-        assert load_dataset("mnist").fingerprint == found.fingerprint
+        assert load_dataset("mnist").fingerprint == result.fingerprint
         assert len(asked) == 2
         assert len(load_dataset("mnist", split="all")) == 10
         assert asked[2:] == [f"{name}.gz" for name in makers.TEST]
@@ -51,7 +51,7 @@ def test_a_set_is_downloaded_checked_and_kept(tiny, offer):
 
 
 @pytest.mark.parametrize("trouble", ["dead", "missing", "error", "cut", "other bytes"])
-def test_when_a_mirror_fails_the_next_is_asked(tiny, offer, trouble):
+def test_when_a_mirror_fails_the_next_is_tried(tiny, offer, trouble):
     other = {name: data[:-1] + bytes([data[-1] ^ 1]) for name, data in tiny.files.items()}
     bad = {
         "dead": ({}, {}),
@@ -95,7 +95,7 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(tiny, offer):
         assert asked[2:] == [damaged]
 
 
-def test_offline_the_error_is_one_line_with_every_place_and_three_ways_out(offer, bare_machine):
+def test_offline_the_error_is_one_line_with_every_searched_folder_and_three_remedies(offer, bare_machine):
     mirrors = dead_address(), dead_address()
     offer(*mirrors)
     start = time.monotonic()
@@ -104,14 +104,14 @@ def test_offline_the_error_is_one_line_with_every_place_and_three_ways_out(offer
     assert time.monotonic() - start < 5
     line = str(caught.value)
     assert "\n" not in line
-    places = ["GANVAS_DATA", "cache", "data/MNIST/raw", ".cache/torchvision", ".keras/datasets"]
-    ways_out = ["set GANVAS_DATA", "--data", "mnist-5k"]
-    for words in [*places, *mirrors, *ways_out]:
+    folders = ["GANVAS_DATA", "cache", "data/MNIST/raw", ".cache/torchvision", ".keras/datasets"]
+    remedies = ["set GANVAS_DATA", "--data", "mnist-5k"]
+    for words in [*folders, *mirrors, *remedies]:
         assert words in line
     assert caught.value.exit_code == 1
 
 
-def test_without_leave_to_download_nothing_is_asked(tiny, offer):
+def test_without_permission_to_download_nothing_is_tried(tiny, offer):
     with serving(tiny.files) as (address, asked):
         offer(address)
         with pytest.raises(DownloadError, match="not allowed"):
@@ -121,15 +121,15 @@ def test_without_leave_to_download_nothing_is_asked(tiny, offer):
 
 def test_with_no_name_mnist_is_downloaded_or_the_bundled_digits_stand_in_and_say_so(tiny, offer):
     offer(dead_address())
-    found = load_dataset()
-    assert (found.name, len(found)) == ("mnist-5k", 5000)
-    assert "bundled" in found.source
-    assert "MNIST itself was not found" in found.note
-    assert "\n" not in found.note
+    result = load_dataset()
+    assert (result.name, len(result)) == ("mnist-5k", 5000)
+    assert "bundled" in result.source
+    assert "MNIST itself was not found" in result.note
+    assert "\n" not in result.note
     with serving(tiny.files) as (address, _):
         offer(address)
-        found = load_dataset()
-        assert (found.name, len(found), found.note) == ("mnist", 6, "")
+        result = load_dataset()
+        assert (result.name, len(result), result.note) == ("mnist", 6, "")
 
 
 def test_a_cache_that_cannot_be_written_is_one_clear_line(tiny, offer, monkeypatch, tmp_path):
@@ -176,7 +176,7 @@ def test_parts_that_a_killed_download_left_are_neither_used_nor_kept_forever(tin
     assert not old.exists()
 
 
-def test_on_a_terminal_the_progress_is_shown_and_otherwise_nothing(tiny, offer, monkeypatch, capsys):
+def test_on_a_terminal_the_progress_is_displayed_and_otherwise_nothing(tiny, offer, monkeypatch, capsys):
     import sys
 
     with serving(tiny.files) as (address, _):
@@ -185,6 +185,6 @@ def test_on_a_terminal_the_progress_is_shown_and_otherwise_nothing(tiny, offer, 
         assert capsys.readouterr() == ("", "")
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
         load_dataset("mnist", split="test")
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert f"{makers.TEST[0]}.gz: 100%" in shown.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert f"{makers.TEST[0]}.gz: 100%" in output.err

@@ -20,7 +20,7 @@ def one(tmp_path, image, form="PNG", **options):
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "WEBP"])
 @pytest.mark.parametrize("make", [makers.gray, makers.color])
-def test_png_bmp_and_webp_are_told_by_content_and_give_the_same_pixels(tmp_path, form, make):
+def test_png_bmp_and_webp_are_recognized_by_content_and_give_the_same_pixels(tmp_path, form, make):
     if form == "WEBP" and make is makers.gray:
         pytest.skip("WebP has no gray")
     image = make(1)[0]
@@ -34,9 +34,9 @@ def test_jpeg_is_read_as_gray_or_rgb(tmp_path, image, channels):
 
 
 def test_black_and_white_becomes_0_and_255(tmp_path):
-    found = one(tmp_path, GRAY.point(lambda v: 255 * (v > 99)).convert("1"))
-    assert found.image_shape == (1, 9, 11)
-    assert set(np.unique(found.images)) == {0, 255}
+    result = one(tmp_path, GRAY.point(lambda v: 255 * (v > 99)).convert("1"))
+    assert result.image_shape == (1, 9, 11)
+    assert set(np.unique(result.images)) == {0, 255}
 
 
 def test_a_palette_of_grays_is_gray_and_any_other_rgb(tmp_path):
@@ -51,19 +51,19 @@ def test_a_palette_of_grays_is_gray_and_any_other_rgb(tmp_path):
 
 def test_16_bit_gray_is_scaled_to_8_bits(tmp_path):
     values = np.linspace(0, 65535, 99).round().astype(np.uint16).reshape(9, 11)
-    found = one(tmp_path, Image.fromarray(values))
+    result = one(tmp_path, Image.fromarray(values))
     expected = (values.astype(float) * 255 / 65535).round()
-    np.testing.assert_array_equal(found.images[0, 0], expected)
+    np.testing.assert_array_equal(result.images[0, 0], expected)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_transparency_is_laid_on_black_and_an_opaque_alpha_changes_nothing(tmp_path, mode):
+def test_transparency_is_composited_on_black_and_an_opaque_alpha_changes_nothing(tmp_path, mode):
     base = COLOR if mode == "RGBA" else GRAY
     opaque = base.convert(mode)
-    found = one(tmp_path, opaque)
-    pixels = found.images[0].transpose(1, 2, 0).squeeze()
+    result = one(tmp_path, opaque)
+    pixels = result.images[0].transpose(1, 2, 0).squeeze()
     np.testing.assert_array_equal(pixels, np.asarray(base))
-    assert "black" in found.note
+    assert "black" in result.note
     clear = opaque.copy()
     clear.putalpha(0)
     assert one(tmp_path, clear).images.max() == 0
@@ -102,9 +102,9 @@ def test_mixed_sizes_are_refused_with_the_sizes_counted(tmp_path):
 
 @pytest.mark.parametrize("resize", ["crop", "pad", "resize"])
 def test_mixed_sizes_are_brought_to_a_size(tmp_path, resize):
-    found = load_dataset(mixed_sizes(tmp_path), size=16, resize=resize)
-    assert found.images.shape == (6, 1, 16, 16)
-    np.testing.assert_array_equal(found.images[5], makers.gray(1, 16, 16)[0])
+    result = load_dataset(mixed_sizes(tmp_path), size=16, resize=resize)
+    assert result.images.shape == (6, 1, 16, 16)
+    np.testing.assert_array_equal(result.images[5], makers.gray(1, 16, 16)[0])
 
 
 def test_mixed_modes_are_refused_and_counted(tmp_path):
@@ -126,30 +126,30 @@ def test_crop_keeps_the_middle(tmp_path):
     images = white(16, 32)
     images[..., :8] = 0
     images[..., -8:] = 0
-    found = load_dataset(npy(tmp_path, images), size=16, resize="crop")
-    assert found.images.shape == (2, 1, 16, 16)
-    assert found.images.min() == 255
+    result = load_dataset(npy(tmp_path, images), size=16, resize="crop")
+    assert result.images.shape == (2, 1, 16, 16)
+    assert result.images.min() == 255
 
 
 def test_pad_keeps_all_and_fills_up_with_black(tmp_path):
-    found = load_dataset(npy(tmp_path, white(16, 32)), size=32, resize="pad").images
-    assert found[:, :, 8:24].min() == 255
-    assert found[:, :, :8].max() == found[:, :, 24:].max() == 0
+    result = load_dataset(npy(tmp_path, white(16, 32)), size=32, resize="pad").images
+    assert result[:, :, 8:24].min() == 255
+    assert result[:, :, :8].max() == result[:, :, 24:].max() == 0
 
 
 def test_resize_squashes(tmp_path):
-    found = load_dataset(npy(tmp_path, white(16, 32)), size=24, resize="resize").images
-    assert found.shape == (2, 1, 24, 24)
-    assert found.min() == 255
+    result = load_dataset(npy(tmp_path, white(16, 32)), size=24, resize="resize").images
+    assert result.shape == (2, 1, 24, 24)
+    assert result.min() == 255
 
 
 def test_resizing_keeps_the_mean_brightness(tmp_path):
     images = makers.color(3, 64, 64)
-    found = load_dataset(npy(tmp_path, images), size=16, resize="resize").images
-    np.testing.assert_allclose(found.mean((2, 3)), images.mean((2, 3)), atol=3)
+    result = load_dataset(npy(tmp_path, images), size=16, resize="resize").images
+    np.testing.assert_allclose(result.mean((2, 3)), images.mean((2, 3)), atol=3)
 
 
-def test_a_size_the_images_already_have_needs_no_fit_and_changes_nothing(tmp_path):
+def test_a_size_the_images_already_have_needs_no_resizing_and_changes_nothing(tmp_path):
     path = npy(tmp_path, makers.gray(3, 16, 16))
     assert load_dataset(path, size=16).fingerprint == load_dataset(path).fingerprint
     assert load_dataset(path, size=16, resize="crop").fingerprint == load_dataset(path).fingerprint
@@ -179,7 +179,7 @@ def test_options_that_cannot_be_are_refused(tmp_path, options, words):
         load_dataset(npy(tmp_path, makers.gray()), **options)
 
 
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_unpacked(tmp_path):
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_unpacked(tmp_path):
     side = int(MOST_PIXELS**0.5) + 1
     data = makers.encode_png(Image.new("1", (side, side)))
     assert len(data) < 2**17
@@ -188,7 +188,7 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_unpacked(tmp_path)
         load_dataset(tmp_path / "set", size=16, resize="resize")
 
 
-def test_load_pictures_takes_a_picture_or_a_folder_and_holds_the_shape(tmp_path):
+def test_load_images_takes_an_image_or_a_folder_and_checks_the_shape(tmp_path):
     images = makers.gray(3, 16, 16)
     folder = makers.write_folder(tmp_path / "set", makers.png_files(images))
     names, pixels = load_images(folder, shape=(1, 16, 16))

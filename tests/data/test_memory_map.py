@@ -1,4 +1,4 @@
-"""A set larger than its share of memory is mapped from a file, and is the same set."""
+"""A set larger than a fraction of memory is mapped from a file, and is the same set."""
 
 import gzip
 import os
@@ -53,16 +53,16 @@ def test_mapped_sets_equal_sets_in_memory(tmp_path, resize):
         assert describe_dataset(mapped).lines() == describe_dataset(held).lines()
 
 
-def test_plain_files_in_the_right_layout_are_mapped_where_they_lie(tmp_path):
-    found = containers(tmp_path)
+def test_plain_files_in_the_right_layout_are_mapped_in_place(tmp_path):
+    result = containers(tmp_path)
     gray = makers.write(tmp_path / "gray.npy", makers.npy_bytes(makers.gray()[:, 0]))
     plain = makers.write(tmp_path / "plain", makers.image_idx(makers.gray()))
-    for path in (found["idx"], found["npy"], gray, plain):
+    for path in (result["idx"], result["npy"], gray, plain):
         load_dataset(path, mmap_threshold=0.0)
     assert mapped_files() == []
 
 
-def test_a_map_is_made_once_and_made_anew_when_the_source_changes(tmp_path):
+def test_a_map_is_made_once_and_again_when_the_source_changes(tmp_path):
     path = makers.write(tmp_path / "x.gz", gzip.compress(makers.image_idx(makers.gray())))
     load_dataset(path, mmap_threshold=0.0)
     (first,) = mapped_files()
@@ -78,7 +78,7 @@ def test_a_map_is_made_once_and_made_anew_when_the_source_changes(tmp_path):
     assert mapped_files() != [first]
 
 
-def test_a_changed_picture_in_a_folder_makes_the_map_anew(tmp_path):
+def test_a_changed_image_in_a_folder_makes_a_new_map(tmp_path):
     folder = makers.write_folder(tmp_path / "set", makers.png_files(makers.gray()))
     before = load_dataset(folder, mmap_threshold=0.0).fingerprint
     makers.write(folder / "003.png", makers.encode_png(makers.gray(seed=9)[0]))
@@ -95,7 +95,7 @@ def test_a_damaged_source_leaves_no_map(tmp_path):
     assert mapped_files() == []
 
 
-def test_a_damaged_map_is_never_used_but_made_anew(tmp_path):
+def test_a_damaged_map_is_never_used_but_made_again(tmp_path):
     path = makers.write(tmp_path / "x.gz", gzip.compress(makers.image_idx(makers.gray())))
     load_dataset(path, mmap_threshold=0.0)
     mapped_files()[0].write_bytes(mapped_files()[0].read_bytes()[:-5])
@@ -116,7 +116,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_written_aside_appears_whole_or_not_at_all(tmp_path):
+def test_an_atomic_write_appears_whole_or_not_at_all(tmp_path):
     path = makers.write(tmp_path / "a", b"old")
 
     def fail():
@@ -135,7 +135,7 @@ def test_what_is_written_aside_appears_whole_or_not_at_all(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_this_machine_has_some_memory_to_give():
+def test_this_machine_has_available_memory():
     assert 2**24 < available_memory() < 2**50
 
 
@@ -151,7 +151,7 @@ def test_memory_stays_flat_while_a_big_set_is_mapped(tmp_path):
     code = (
         "import resource, sys, numpy, ganvas.data as d\n"
         "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
-        "before = peak(); found = d.load_dataset(sys.argv[1], mmap_threshold=0); print(peak() - before)"
+        "before = peak(); result = d.load_dataset(sys.argv[1], mmap_threshold=0); print(peak() - before)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "big.gz")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -45,12 +45,12 @@ def test_every_labeled_container_gives_the_same_images_labels_and_fingerprint(tm
     images = make()
     fingerprints = {}
     for kind, path in labeled_containers(tmp_path, images).items():
-        found = load_dataset(path)
-        np.testing.assert_array_equal(found.images, images, err_msg=kind)
-        np.testing.assert_array_equal(found.labels, LABELS, err_msg=kind)
-        assert found.images.dtype == np.uint8
-        assert found.labels.dtype == np.int64
-        fingerprints[kind] = found.fingerprint
+        result = load_dataset(path)
+        np.testing.assert_array_equal(result.images, images, err_msg=kind)
+        np.testing.assert_array_equal(result.labels, LABELS, err_msg=kind)
+        assert result.images.dtype == np.uint8
+        assert result.labels.dtype == np.int64
+        fingerprints[kind] = result.fingerprint
     assert len(set(fingerprints.values())) == 1, fingerprints
 
 
@@ -68,12 +68,12 @@ def test_every_unlabeled_container_gives_the_same_images_and_fingerprint(tmp_pat
         makers.write_zip(tmp_path / "images.zip", files),
     ]
     sets = [load_dataset(path) for path in containers]
-    for found in sets:
-        np.testing.assert_array_equal(found.images, images)
-        assert found.labels is None
-        assert found.class_names == ()
-        assert found.num_classes == 0
-    assert len({found.fingerprint for found in sets}) == 1
+    for result in sets:
+        np.testing.assert_array_equal(result.images, images)
+        assert result.labels is None
+        assert result.class_names == ()
+        assert result.num_classes == 0
+    assert len({result.fingerprint for result in sets}) == 1
 
 
 def test_a_fingerprint_changes_with_a_pixel_a_label_and_the_shape():
@@ -94,12 +94,12 @@ def test_a_fingerprint_changes_with_a_pixel_a_label_and_the_shape():
     assert ImageSet("y", images, labels.astype(np.uint8), ("a", "b"), "z").fingerprint in prints
 
 
-def test_a_set_tells_its_length_shape_and_classes(tmp_path):
-    found = load_dataset(makers.write_folder(tmp_path / "cats", makers.png_files(makers.color(), LABELS)))
-    assert (len(found), found.image_shape, found.num_classes) == (12, (3, 9, 11), 3)
-    assert found.class_names == ("c0", "c1", "c2")
-    assert found.name == "cats"
-    assert found.source == str(tmp_path / "cats")
+def test_a_set_knows_its_length_shape_and_classes(tmp_path):
+    result = load_dataset(makers.write_folder(tmp_path / "cats", makers.png_files(makers.color(), LABELS)))
+    assert (len(result), result.image_shape, result.num_classes) == (12, (3, 9, 11), 3)
+    assert result.class_names == ("c0", "c1", "c2")
+    assert result.name == "cats"
+    assert result.source == str(tmp_path / "cats")
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -126,9 +126,9 @@ def test_an_npz_of_keras_has_train_and_test(tmp_path):
     tiny = makers.TinySet()
     path = makers.write(tmp_path / "digits.npz", tiny.npz_bytes())
     for split in ("train", "test"):
-        found = load_dataset(path, split=split)
-        np.testing.assert_array_equal(found.images, tiny.images[split])
-        np.testing.assert_array_equal(found.labels, tiny.labels[split])
+        result = load_dataset(path, split=split)
+        np.testing.assert_array_equal(result.images, tiny.images[split])
+        np.testing.assert_array_equal(result.labels, tiny.labels[split])
     assert len(load_dataset(path, split="all")) == 10
 
 
@@ -153,13 +153,13 @@ def test_class_folders_may_hold_folders_and_wrapping_folders_are_no_classes(tmp_
     makers.write(tmp_path / "wrap/b/x/1.png", makers.encode_png(images[1]))
     makers.write(tmp_path / "wrap/a/2.png", makers.encode_png(images[0]))
     makers.write(tmp_path / "wrap/b/z/3.png", makers.encode_png(images[3]))
-    found = load_dataset(tmp_path)
-    assert found.class_names == ("a", "b")
-    assert found.labels.tolist() == [0, 1, 1, 1]
-    np.testing.assert_array_equal(found.images, images)
+    result = load_dataset(tmp_path)
+    assert result.class_names == ("a", "b")
+    assert result.labels.tolist() == [0, 1, 1, 1]
+    np.testing.assert_array_equal(result.images, images)
 
 
-def test_hidden_files_and_those_of_other_systems_are_passed_over(tmp_path):
+def test_hidden_files_and_those_of_other_systems_are_skipped(tmp_path):
     files = makers.png_files(makers.gray())
     alone = load_dataset(makers.write_folder(tmp_path / "alone", files))
     clutter = {
@@ -173,16 +173,16 @@ def test_hidden_files_and_those_of_other_systems_are_passed_over(tmp_path):
         makers.write_folder(tmp_path / "cluttered", files | clutter),
         makers.write_zip(tmp_path / "cluttered.zip", files | clutter),
     ):
-        found = load_dataset(path)
-        assert found.fingerprint == alone.fingerprint
-        assert found.note == ""
+        result = load_dataset(path)
+        assert result.fingerprint == alone.fingerprint
+        assert result.note == ""
 
 
-def test_files_that_are_no_pictures_are_named_in_the_note(tmp_path):
+def test_files_that_are_no_images_are_named_in_the_note(tmp_path):
     files = makers.png_files(makers.gray()) | {"readme.txt": b"hello"}
-    found = load_dataset(makers.write_folder(tmp_path / "f", files))
-    assert len(found) == 12
-    assert "readme.txt" in found.note
+    result = load_dataset(makers.write_folder(tmp_path / "f", files))
+    assert len(result) == 12
+    assert "readme.txt" in result.note
 
 
 def test_links_to_folders_are_followed_but_never_in_a_circle(tmp_path):
@@ -190,9 +190,9 @@ def test_links_to_folders_are_followed_but_never_in_a_circle(tmp_path):
     makers.write_folder(tmp_path / "set/own", makers.png_files(makers.gray(3)))
     (tmp_path / "set/linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "set/own/circle").symlink_to(tmp_path / "set")
-    found = load_dataset(tmp_path / "set")
-    assert found.class_names == ("linked", "own")
-    assert np.bincount(found.labels).tolist() == [2, 3]
+    result = load_dataset(tmp_path / "set")
+    assert result.class_names == ("linked", "own")
+    assert np.bincount(result.labels).tolist() == [2, 3]
 
 
 def test_a_string_with_a_separator_or_that_exists_is_a_path(tmp_path, monkeypatch):
@@ -205,7 +205,7 @@ def test_a_string_with_a_separator_or_that_exists_is_a_path(tmp_path, monkeypatc
     )
 
 
-def test_importing_the_room_loads_neither_torch_nor_pillow_nor_pooch():
+def test_importing_the_package_loads_neither_torch_nor_pillow_nor_pooch():
     import subprocess
     import sys
 
@@ -214,7 +214,7 @@ def test_importing_the_room_loads_neither_torch_nor_pillow_nor_pooch():
     assert done.stdout.strip() == "set()"
 
 
-def test_the_room_offers_these_names():
+def test_the_package_exports_these_names():
     import ganvas.data
 
     assert ganvas.data.__all__ == [

@@ -8,7 +8,7 @@ import makers
 import numpy as np
 import pytest
 
-from ganvas.data import DATASET_NAMES, load_dataset, search_paths
+from ganvas.data import DATASET_NAMES, load_dataset, published_files
 from ganvas.data.published_sets import PUBLISHED
 from ganvas.errors import DataError, DownloadError
 
@@ -57,7 +57,7 @@ def test_fashion_mnist_is_found_in_keras_and_debian_folders_too(fashion, bare_ma
         assert load_dataset("fashion-mnist", allow_download=False).source == str(folder)
 
 
-def test_files_may_lie_unpacked(tiny, bare_machine):
+def test_files_may_be_unpacked(tiny, bare_machine):
     for split, names in (("train", makers.TRAIN), ("test", makers.TEST)):
         makers.write_idx_folder(
             bare_machine / "work/data/MNIST/raw", tiny.images[split], tiny.labels[split], names
@@ -120,7 +120,7 @@ def test_ganvas_data_that_is_no_folder_is_named(tiny, monkeypatch):
         load_dataset("mnist")
 
 
-def test_when_ganvas_data_lacks_the_set_the_search_goes_on(tiny, bare_machine, monkeypatch):
+def test_when_ganvas_data_lacks_the_set_the_search_continues(tiny, bare_machine, monkeypatch):
     (bare_machine / "mine").mkdir()
     monkeypatch.setenv("GANVAS_DATA", str(bare_machine / "mine"))
     tiny.put(bare_machine / "cache/data/mnist")
@@ -150,13 +150,13 @@ def test_options_reach_a_known_set(tiny, bare_machine):
         load_dataset("mnist", size=16, allow_download=False)
 
 
-def test_every_published_set_can_be_looked_for():
+def test_every_published_set_can_be_searched_for():
     assert DATASET_NAMES == (
         "mnist", "fashion-mnist", "kmnist", "emnist-balanced", "emnist-letters", "qmnist",
         "cifar10", "mnist-5k",
     )  # fmt: skip
     for name, known in PUBLISHED.items():
-        assert search_paths.search_paths(known)
+        assert published_files.search_paths(known)
         with pytest.raises(DownloadError, match=name):
             load_dataset(name, allow_download=False)
         assert all(mirror.endswith("/") for mirror in known.mirrors)
@@ -170,7 +170,7 @@ def test_every_published_set_can_be_looked_for():
 def test_no_folder_is_searched_twice_in_the_home_folder(tiny, bare_machine, monkeypatch):
     (bare_machine / "home").mkdir()
     monkeypatch.chdir(bare_machine / "home")
-    folders = [path.folder.absolute() for path in search_paths.search_paths(PUBLISHED["mnist"])]
+    folders = [path.folder.absolute() for path in published_files.search_paths(PUBLISHED["mnist"])]
     assert len(set(folders)) == len(folders)
     with pytest.raises(DownloadError) as caught:
         load_dataset("mnist", allow_download=False)

@@ -14,8 +14,8 @@ from PIL import Image
 
 from ganvas.data import ImageSet, cifar, describe_dataset, idx, load_dataset
 from ganvas.data.materialize import materialize_stream
+from ganvas.data.published_files import read_published
 from ganvas.data.published_sets import PUBLISHED, IdxSplit
-from ganvas.data.read_published import read_published
 from ganvas.errors import DataError
 from ganvas.utils.images import make_grid
 
@@ -166,7 +166,7 @@ def test_a_cifar_archive_that_unpacks_without_end_is_refused(tmp_path):
         cifar.read_archive(path, "train")
 
 
-def test_the_classes_of_clothing_and_kana_have_their_names():
+def test_the_classes_of_fashion_mnist_and_kmnist_have_their_names():
     assert PUBLISHED["fashion-mnist"].class_names == (
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
         "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -176,7 +176,7 @@ def test_the_classes_of_clothing_and_kana_have_their_names():
     )  # fmt: skip
 
 
-def test_known_sets_without_a_payload_hash_are_held_to_their_number(tmp_path):
+def test_known_sets_without_a_payload_hash_are_checked_by_their_number_of_images(tmp_path):
     known = replace(PUBLISHED["kmnist"], idx={"train": IdxSplit(*makers.TRAIN, 5)})
     makers.write_idx_folder(tmp_path, makers.gray(4), np.arange(4))
     with pytest.raises(DataError, match="expected 5 gray images, got 4"):

@@ -1,8 +1,9 @@
 """Data sets: published sets by name, and the files and folders of the user.
 
-A reader (idx, npy, npz, image_folder, cifar) inspects a file and returns an `ImageStream`; concatenating,
+A reader (idx, numpy_files, image_folder, cifar) inspects a file and returns an `ImageStream`; concatenating,
 transposing, resizing and verifying wrap it (image_stream, resize); `materialize` reads it into memory or a
-memory map; `load` combines them. `published_sets` describes the published sets.
+memory map; `load` combines them. `published_sets` describes the
+published sets, `published_files` searches for them on this machine.
 """
 
 from ganvas.data.description import Description, describe_dataset

@@ -1,8 +1,8 @@
 """Download files: mirrors in turn, each file checked against its hash before it gets its name.
 
-pooch (on requests) does the transfer; it is imported only for a download. `pooch.retrieve`, with
-its retries and hash check, is not used: it retries one address; here a mirror that failed is skipped for
-all further files, so that being offline costs seconds.
+pooch (on requests) does the transfer; it is imported only for a download. `pooch.retrieve`, with its retries
+and hash check, is not used: it retries one address, while here a mirror that failed is skipped for all
+further files, so that being offline costs seconds.
 """
 
 import hashlib
@@ -134,9 +134,7 @@ def _is_complete(path: Path, file: PublishedFile) -> bool:
 def _digest(stream: IO[bytes], like: str) -> str:
     """Digest of a stream, by the algorithm and in the form of `like` ("md5:...")."""
     algorithm = like.partition(":")[0]
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    while piece := stream.read(_PIECE):
-        digest.update(piece)
+    digest = hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False))  # type: ignore[arg-type]
     return f"{algorithm}:{digest.hexdigest()}"
 
 

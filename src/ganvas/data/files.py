@@ -1,4 +1,4 @@
-"""Files on this machine: opened and read so that every failure is one clear line."""
+"""Files of data sets: opened and read so that every failure is one clear line."""
 
 import contextlib
 import lzma
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ganvas.errors import DataError
+from ganvas.utils.io import open_regular
 
 # The exceptions that the standard library's readers of archives and compressed files raise on damaged bytes.
 _DAMAGE = (
@@ -26,6 +27,8 @@ _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
 )
+# deflate compresses by a factor of at most 1032.
+DEFLATE_RATIO = 1032
 CACHE_HINT = "name another cache folder with GANVAS_CACHE"
 
 
@@ -58,8 +61,12 @@ def read_errors(path: str | Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def open_file(path: Path) -> Iterator[BinaryIO]:
-    """A file opened for reading bytes; raises DataError when that cannot be done."""
-    with read_errors(path), path.open("rb") as stream:
+    """A regular file opened for reading bytes.
+
+    Raises:
+        DataError: it cannot be read, or is a folder, named pipe, socket or device.
+    """
+    with read_errors(path), open_regular(path) as stream:
         yield stream
 
 

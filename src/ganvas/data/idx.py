@@ -15,14 +15,12 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from ganvas.data.files import file_stamp, head, open_file, read_errors
+from ganvas.data.files import DEFLATE_RATIO, file_stamp, head, open_file, read_errors
 from ganvas.data.image_set import validate_labels
 from ganvas.data.image_stream import ImageArray, ImageStream, Labels, layout, pixel_chunks, read_exactly
 from ganvas.errors import DataError
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-# deflate cannot shrink anything to less than 1/1032 of its size.
-DEFLATE_RATIO = 1032
 _GZIP = b"\x1f\x8b"
 
 
@@ -40,6 +38,15 @@ class _Header:
 def looks_like_idx(start: bytes) -> bool:
     """Whether a file that begins so is IDX or gzip."""
     return start[:2] == _GZIP or (start[:2] == b"\0\0" and len(start) > 3 and start[2] in _TYPES)
+
+
+def idx_file(folder: Path, name: str) -> Path | None:
+    """The path of an IDX file: plain or .gz, or as some unpackers rename it (.idx3); None if missing."""
+    for stem in (name, name.replace("-idx", ".idx")):
+        for path in (folder / stem, folder / f"{stem}.gz"):
+            if path.is_file():
+                return path
+    return None
 
 
 def read_images(path: Path) -> ImageStream:
@@ -146,7 +153,7 @@ def _header(path: Path) -> _Header:
 
 
 def _check_length(path: Path, header: _Header) -> None:
-    """Hold the declared size against the file's before anything is made room for."""
+    """Check the declared size against the file's before memory is allocated."""
     declared = header.length + math.prod(header.shape) * header.dtype.itemsize
     with read_errors(path):
         size = path.stat().st_size

@@ -52,7 +52,7 @@ def looks_like_image(start: bytes) -> bool:
     )
 
 
-def look(stream: BinaryIO, where: str) -> ImageInfo:
+def read_info(stream: BinaryIO, where: str) -> ImageInfo:
     """Read the header of an image.
 
     Raises:
@@ -74,10 +74,10 @@ def look(stream: BinaryIO, where: str) -> ImageInfo:
 
 
 def decode(stream: BinaryIO, where: str, resize: Resize | None = None) -> ImageArray:
-    """An image as uint8 [C, H, W], upright and brought to `fit`.
+    """An image as uint8 [C, H, W], upright and resized.
 
     Raises:
-        DataError: as `look`, or damaged further in.
+        DataError: as `read_info`, or its pixels are damaged.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -94,8 +94,8 @@ def decode(stream: BinaryIO, where: str, resize: Resize | None = None) -> ImageA
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-# Pillow's decoders raise whatever damaged bytes make them stumble over (SyntaxError, struct.error,
-# IndexError, ...) and warn besides. Here, at the border, all of it means: not a readable image.
+# On damaged bytes Pillow's decoders raise many kinds of exceptions (SyntaxError, struct.error, IndexError,
+# ...) and warn. At this boundary all of them mean: not a readable image.
 def _damaged(where: str, error: Exception) -> DataError:
     return DataError(
         f"{where}: expected a readable PNG, JPEG, BMP or WebP image, got a damaged one or another"

@@ -1,7 +1,5 @@
 """A folder or a .zip of images as one set; sub-folders are classes.
 
-- Hidden files, __MACOSX and Thumbs.db are skipped. Other files that are neither images nor have the
-  suffix of one are skipped too, and the set's note says so.
 - Hidden files, __MACOSX and Thumbs.db are skipped. Other files that are not images and do not have the
   suffix of one are skipped too, and the set's note says so.
 """
@@ -19,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ganvas.data.files import file_stamp, open_file, read_errors
-from ganvas.data.image_files import ImageInfo, decode, look, looks_like_image
+from ganvas.data.image_files import ImageInfo, decode, looks_like_image, read_info
 from ganvas.data.image_set import rows_per_chunk, validate_image_shape
 from ganvas.data.image_stream import ImageArray, ImageStream, Labels, read_exactly
 from ganvas.data.resize import Resize
@@ -40,11 +38,11 @@ Opener = Callable[[Name], AbstractContextManager[BinaryIO]]
 
 @dataclass(frozen=True)
 class _ImageFiles:
-    """Files by name, and how to open them; `opening` keeps the archive open."""
+    """Files by name, and how to open them; `open_files` keeps the archive open while they are read."""
 
     path: Path
     names: list[Name]
-    opening: Callable[[], AbstractContextManager[Opener]]
+    open_files: Callable[[], AbstractContextManager[Opener]]
     stamp: str
 
 
@@ -53,11 +51,12 @@ def read_folder(path: Path, resize: Resize | None = None) -> ImageStream:
     files = {Name(file.relative_to(path).as_posix()): file for file in _walk(path) if _is_visible(file, path)}
 
     @contextmanager
-    def opening() -> Iterator[Opener]:
+    def open_files() -> Iterator[Opener]:
+        """Give a function that opens a file of the folder."""
         yield lambda name: open_file(files[name])
 
     stamps = "\n".join(f"{name} {file_stamp(files[name])}" for name in sorted(files))
-    return _read(_ImageFiles(path, sorted(files), opening, stamps), resize)
+    return _read(_ImageFiles(path, sorted(files), open_files, stamps), resize)
 
 
 def read_zip(path: Path, resize: Resize | None = None) -> ImageStream:
@@ -67,11 +66,13 @@ def read_zip(path: Path, resize: Resize | None = None) -> ImageStream:
     names = {name: info for name, info in names.items() if not _hidden(name)}
 
     @contextmanager
-    def opening() -> Iterator[Opener]:
+    def open_files() -> Iterator[Opener]:
+        """Open the archive, and give a function that reads a member into memory."""
         with open_zip(path) as archive:
 
             @contextmanager
-            def member(name: Name) -> Iterator[BinaryIO]:
+            def open_member(name: Name) -> Iterator[BinaryIO]:
+                """A member's content, checked against its size and checksum."""
                 size = names[name].file_size
                 if size > _MOST_FILE_BYTES:
                     raise DataError(
@@ -79,8 +80,8 @@ def read_zip(path: Path, resize: Resize | None = None) -> ImageStream:
                         f"got {size}; replace or remove it"
                     )
                 with read_errors(f"{path}: {name}"), archive.open(names[name]) as stream:
-                    # The last read compares the checksum. What lies beyond the size that the
-                    # archive tells is never unpacked.
+                    # The last read compares the checksum. What is beyond the size that the
+                    # archive declares is never unpacked.
                     data = read_exactly(stream, size + 1)  # type: ignore[arg-type]
                 if len(data) != size:
                     raise DataError(
@@ -89,9 +90,9 @@ def read_zip(path: Path, resize: Resize | None = None) -> ImageStream:
                     )
                 yield io.BytesIO(data)
 
-            yield member
+            yield open_member
 
-    return _read(_ImageFiles(path, sorted(names), opening, file_stamp(path)), resize)
+    return _read(_ImageFiles(path, sorted(names), open_files, file_stamp(path)), resize)
 
 
 def load_images(
@@ -138,16 +139,16 @@ def load_images(
 
 
 def _read(source: _ImageFiles, resize: Resize | None) -> ImageStream:
-    """Look at every image's header, then promise the pixels.
+    """Read the header of every image, and return a stream of their pixels.
 
     Raises:
         DataError: no images, one that is not, mixed modes or sizes (counted), or images both
             beside and inside class folders.
     """
-    looks, others = _look_at_all(source)
-    names = list(looks)
-    channels = _one_mode(source, looks)
-    height, width = _one_size(source, looks, resize)
+    infos, others = _read_infos(source)
+    names = list(infos)
+    channels = _one_mode(source, infos)
+    height, width = _one_size(source, infos, resize)
     shape = validate_image_shape((len(names), channels, height, width), str(source.path))
     labels, class_names = _classes(source, names)
     return ImageStream(
@@ -157,7 +158,7 @@ def _read(source: _ImageFiles, resize: Resize | None) -> ImageStream:
         class_names=class_names,
         origin=f"{source.path.resolve()}\n{resize}",
         stamp=source.stamp,
-        note=_note(source, looks, others),
+        note=_note(source, infos, others),
         names=tuple(str(name) for name in names),
     )
 
@@ -166,7 +167,7 @@ def _chunks(
     source: _ImageFiles, names: list[Name], shape: tuple[int, int, int, int], resize: Resize | None
 ) -> Iterator[ImageArray]:
     rows = rows_per_chunk(shape)
-    with source.opening() as open_file:
+    with source.open_files() as open_file:
         for start in range(0, len(names), rows):
             some = names[start : start + rows]
             chunk = np.empty((len(some), *shape[1:]), np.uint8)
@@ -176,37 +177,37 @@ def _chunks(
                     pixels = decode(stream, where, resize)
                 if pixels.shape != shape[1:]:
                     raise DataError(
-                        f"{where}: expected {list(shape[1:])} as its header said, got "
+                        f"{where}: expected {list(shape[1:])} as its header says, got "
                         f"{list(pixels.shape)}; it changed or is damaged, try again"
                     )
                 chunk[index] = pixels
             yield chunk
 
 
-def _look_at_all(source: _ImageFiles) -> tuple[dict[Name, ImageInfo], list[Name]]:
-    looks: dict[Name, ImageInfo] = {}
+def _read_infos(source: _ImageFiles) -> tuple[dict[Name, ImageInfo], list[Name]]:
+    infos: dict[Name, ImageInfo] = {}
     others: list[Name] = []
-    with source.opening() as open_file:
+    with source.open_files() as open_file:
         for name in source.names:
             with open_file(name) as stream, read_errors(f"{source.path}: {name}"):
                 start = stream.read(12)
                 if looks_like_image(start) or name.suffix.lower() in _ENDINGS:
                     stream.seek(0)
-                    looks[name] = look(stream, f"{source.path}: {name}")
+                    infos[name] = read_info(stream, f"{source.path}: {name}")
                 else:
                     others.append(name)
-    if not looks:
+    if not infos:
         raise DataError(
             f"{source.path}: expected PNG, JPEG, BMP or WebP images (or IDX files), got "
             f"{_some(others) if others else 'nothing'}; check the path"
         )
-    return looks, others
+    return infos, others
 
 
-def _one_mode(source: _ImageFiles, looks: dict[Name, ImageInfo]) -> int:
+def _one_mode(source: _ImageFiles, infos: dict[Name, ImageInfo]) -> int:
     """1 or 3 channels, or an error that counts both and names the few."""
-    gray = [name for name, info in looks.items() if info.channels == 1]
-    color = [name for name, info in looks.items() if info.channels == 3]
+    gray = [name for name, info in infos.items() if info.channels == 1]
+    color = [name for name, info in infos.items() if info.channels == 3]
     if gray and color:
         few = min(gray, color, key=len)
         raise DataError(
@@ -216,11 +217,11 @@ def _one_mode(source: _ImageFiles, looks: dict[Name, ImageInfo]) -> int:
     return 1 if gray else 3
 
 
-def _one_size(source: _ImageFiles, looks: dict[Name, ImageInfo], resize: Resize | None) -> tuple[int, int]:
+def _one_size(source: _ImageFiles, infos: dict[Name, ImageInfo], resize: Resize | None) -> tuple[int, int]:
     """(height, width) of the set, or an error that counts the sizes."""
     if resize is not None and resize.how is not None:
         return resize.size, resize.size
-    sizes = Counter((info.width, info.height) for info in looks.values())
+    sizes = Counter((info.width, info.height) for info in infos.values())
     if len(sizes) > 1:
         counted = ", ".join(f"{n} of {w}x{h}" for (w, h), n in sizes.most_common(5))
         more = f" and {len(sizes) - 5} sizes more" if len(sizes) > 5 else ""
@@ -254,8 +255,8 @@ def _classes(source: _ImageFiles, names: list[Name]) -> tuple[Labels | None, tup
     return np.array([numbers[p[0]] for p in parts], np.int64), class_names
 
 
-def _note(source: _ImageFiles, looks: dict[Name, ImageInfo], others: list[Name]) -> str:
-    alpha = sum(info.alpha for info in looks.values())
+def _note(source: _ImageFiles, infos: dict[Name, ImageInfo], others: list[Name]) -> str:
+    alpha = sum(info.alpha for info in infos.values())
     sentences = []
     if others:
         sentences.append(f"{source.path}: files that are not images were skipped: {_some(others)}.")

@@ -1,4 +1,4 @@
-"""`load`: a name or a path in, an ImageSet out."""
+"""`load_dataset`: from a name or a path to an ImageSet."""
 
 import math
 import os
@@ -10,11 +10,16 @@ from ganvas.data.files import read_errors
 from ganvas.data.image_set import ImageSet
 from ganvas.data.image_stream import ImageStream
 from ganvas.data.materialize import materialize_stream
-from ganvas.data.npz import read_npz
+from ganvas.data.numpy_files import read_npz
+from ganvas.data.published_files import (
+    NotFoundHere,
+    SearchPath,
+    cache_search_path,
+    read_published,
+    search_paths,
+)
 from ganvas.data.published_sets import BUNDLED, DATASET_NAMES, DIGITS, PUBLISHED, PublishedSet
-from ganvas.data.read_published import NotFoundHere, read_published
 from ganvas.data.resize import METHODS, Resize, resize_stream
-from ganvas.data.search_paths import SearchPath, cache_search_path, search_paths
 from ganvas.data.user_data import read_user_data
 from ganvas.errors import DataError, DownloadError, NoSplitError, StorageError, did_you_mean
 from ganvas.utils.memory import MMAP_THRESHOLD
@@ -57,36 +62,32 @@ def load_dataset(
         DownloadError: a published set is not on this machine and cannot be downloaded.
         StorageError: the cache cannot be written.
     """
-    if split not in SPLITS:
-        raise DataError(f"split: expected {', '.join(SPLITS)}, got {split!r}; {did_you_mean(split, SPLITS)}")
-    if not (math.isfinite(mmap_threshold) and 0 <= mmap_threshold <= 1):
-        raise DataError(
-            f"mmap_threshold: expected 0 to 1, got {mmap_threshold}; give a fraction of the available memory"
-        )
+    _check_options(split, mmap_threshold)
     target = _resize(size, resize)
     if name_or_path is None:
         try:
-            return _load_known(PUBLISHED["mnist"], split, target, mmap_threshold, allow_download)
+            return _search(PUBLISHED["mnist"], split, target, mmap_threshold, allow_download)
         except (_NotFound, StorageError) as error:
             return _load_bundled(split, target, mmap_threshold, instead_of=str(error))
     if isinstance(name_or_path, str):
         if name_or_path == BUNDLED:
             return _load_bundled(split, target, mmap_threshold)
         if name_or_path in PUBLISHED:
-            known = PUBLISHED[name_or_path]
-            try:
-                return _load_known(known, split, target, mmap_threshold, allow_download)
-            except _NotFound as error:
-                raise DownloadError(
-                    f"{known.name}: not on this machine and not downloaded ({error}); set GANVAS_DATA "
-                    f"to a folder that holds {known.folder_name}/, or give a path as data, or use the "
-                    f"bundled {BUNDLED}"
-                ) from None
+            return _load_published(PUBLISHED[name_or_path], split, target, mmap_threshold, allow_download)
         _refuse_unknown(name_or_path)
     path = Path(name_or_path).expanduser()
     _refuse_missing(path, str(name_or_path))
     stream = resize_stream(read_user_data(path, split, target), target, str(path))
     return _finish(path.resolve().stem or str(path), stream, mmap_threshold, str(path))
+
+
+def _check_options(split: str, mmap_threshold: float) -> None:
+    if split not in SPLITS:
+        raise DataError(f"split: expected {', '.join(SPLITS)}, got {split!r}; {did_you_mean(split, SPLITS)}")
+    if not (math.isfinite(mmap_threshold) and 0 <= mmap_threshold <= 1):
+        raise DataError(
+            f"mmap_threshold: expected 0 to 1, got {mmap_threshold}; give a fraction of the available memory"
+        )
 
 
 def _resize(size: int | None, how: str | None) -> Resize | None:
@@ -124,10 +125,24 @@ class _NotFound(Exception):  # noqa: N818 - `load_dataset` turns it into its own
     """A published set is not available; the message lists where it was searched."""
 
 
-def _load_known(
+def _load_published(
     known: PublishedSet, split: str, resize: Resize | None, mmap_threshold: float, allow_download: bool
 ) -> ImageSet:
-    """Search every folder in order, then download; the first folder that holds the set wins."""
+    """A published set; a `DownloadError` says where it was searched and what to do."""
+    try:
+        return _search(known, split, resize, mmap_threshold, allow_download)
+    except _NotFound as error:
+        raise DownloadError(
+            f"{known.name}: not on this machine and not downloaded ({error}); set GANVAS_DATA "
+            f"to a folder that holds {known.folder_name}/, or pass a path with --data, or use the "
+            f"bundled --data {BUNDLED}"
+        ) from None
+
+
+def _search(
+    known: PublishedSet, split: str, resize: Resize | None, mmap_threshold: float, allow_download: bool
+) -> ImageSet:
+    """Search every folder in order, then download; the first folder that has the set is used."""
     tried = [] if os.environ.get("GANVAS_DATA") else ["GANVAS_DATA (not set)"]
     for path in search_paths(known):
         result = _load_from(known, path, split, resize, mmap_threshold, tried)

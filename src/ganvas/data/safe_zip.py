@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ganvas.data.files import read_errors
+from ganvas.data.files import open_file
 from ganvas.errors import DataError
 
-# Above the first, an archive may unpack to at most so many times its own size.
+# An archive that unpacks to more than the first may unpack to at most so many times its own size.
 _FREE_BYTES = 2**30
 _MOST_TIMES = 100
 _DRIVE = re.compile(r"^[A-Za-z]:")
@@ -27,7 +27,7 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     Raises:
         DataError: not a zip, damaged, encrypted, or unsafe in one of the ways above.
     """
-    with read_errors(path), zipfile.ZipFile(path) as archive:
+    with open_file(path) as stream, zipfile.ZipFile(stream) as archive:
         _check(path, archive)
         yield archive
 

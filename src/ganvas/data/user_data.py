@@ -3,12 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from ganvas.data import idx, image_folder, npy, npz
+from ganvas.data import idx, image_folder, numpy_files
 from ganvas.data.files import head, read_errors
 from ganvas.data.image_files import looks_like_image
 from ganvas.data.image_set import numbered_class_names
 from ganvas.data.image_stream import ImageStream, concat_streams
-from ganvas.data.read_published import idx_file
 from ganvas.data.resize import Resize
 from ganvas.errors import DataError, NoSplitError
 
@@ -53,15 +52,15 @@ def _file(path: Path, split: str, resize: Resize | None) -> ImageStream:
     if not start:
         raise DataError(f"{path}: expected images, got an empty file; fetch or make it again")
     if start.startswith(b"PK"):
-        if path.suffix.lower() == ".npz" or npz.holds_arrays(path):
-            halves = _halves(path, split, npz.splits(path))
-            streams = [npz.read_npz(path, half) for half in halves]
+        if path.suffix.lower() == ".npz" or numpy_files.is_npz(path):
+            halves = _halves(path, split, numpy_files.npz_splits(path))
+            streams = [numpy_files.read_npz(path, half) for half in halves]
             return _concat(streams, path)
         _only_split(path, split)
         return image_folder.read_zip(path, resize)
     _only_split(path, split)
-    if start.startswith(npy.MAGIC):
-        return npy.read_npy(path)
+    if start.startswith(numpy_files.NPY_MAGIC):
+        return numpy_files.read_npy(path)
     if looks_like_image(start):
         raise DataError(f"{path}: expected a set of images, got a single image; pass its folder")
     if idx.looks_like_idx(start):
@@ -81,8 +80,8 @@ def _concat(streams: list[ImageStream], path: Path) -> ImageStream:
 
 def _idx_pair(folder: Path, half: str) -> tuple[Path | None, Path | None]:
     for stem in _IDX_NAMES[half]:
-        images = idx_file(folder, f"{stem}-images-idx3-ubyte")
-        labels = idx_file(folder, f"{stem}-labels-idx1-ubyte")
+        images = idx.idx_file(folder, f"{stem}-images-idx3-ubyte")
+        labels = idx.idx_file(folder, f"{stem}-labels-idx1-ubyte")
         if images or labels:
             return images, labels
     return None, None

@@ -1,8 +1,8 @@
-"""NumPy's .npy format: one array, as a file of its own or as a member of an .npz.
+"""NumPy's formats: .npy, one array, and .npz, a zip of arrays with Keras's keys or `images` and `labels`.
 
-NumPy parses the header; pickled objects are refused before anything is read. `np.load` is not used here: it
-allocates what a damaged header declares, reads whole arrays at once, accepts files with trailing bytes, and
-cannot memory-map or stream a member of an .npz. Our own memory maps are opened by `np.load` (materialize).
+NumPy parses the headers and reads the labels; pickled objects are refused before anything is read. `np.load`
+is not used for images: it allocates what a damaged header declares, reads whole arrays at once, accepts files
+with trailing bytes, and cannot stream a member of an .npz.
 """
 
 import math
@@ -12,18 +12,23 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from ganvas.data.files import file_stamp, open_file, read_errors
+from ganvas.data.files import DEFLATE_RATIO, file_stamp, open_file, read_errors
+from ganvas.data.image_set import numbered_class_names, validate_labels
 from ganvas.data.image_stream import ImageArray, ImageStream, layout, pixel_chunks, read_exactly
+from ganvas.data.safe_zip import members, open_zip
 from ganvas.errors import DataError
 
-MAGIC = b"\x93NUMPY"
+NPY_MAGIC = b"\x93NUMPY"
+_KERAS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
+_OWN = ("images", "labels")
 
 
 @dataclass(frozen=True)
@@ -51,19 +56,19 @@ class NpyArray:
             yield stream
 
 
-def look(where: Path, open_file: Callable[[], AbstractContextManager[BinaryIO]], size: int) -> NpyArray:
+def read_header(where: Path, opener: Callable[[], AbstractContextManager[BinaryIO]], size: int) -> NpyArray:
     """Read the header of an array and check it against the size of the file.
 
     Args:
         where: for error messages.
-        open_file: opens the file at its first byte.
+        opener: opens the file at its first byte.
         size: bytes of the whole file, decompressed.
 
     Raises:
         DataError: not .npy, pickled objects, Fortran order, or a size that differs from the declared one.
     """
-    with read_errors(where), open_file() as stream:
-        shape, fortran, dtype = _header(stream)
+    with read_errors(where), opener() as stream:
+        shape, fortran, dtype = _parse_header(stream)
         offset = stream.tell()
     if dtype.hasobject:
         raise DataError(
@@ -82,10 +87,10 @@ def look(where: Path, open_file: Callable[[], AbstractContextManager[BinaryIO]],
             f"{where}: expected {declared} bytes for {dtype} {list(shape)} as its header says, "
             f"got {size}; it is cut off or damaged, make it again"
         )
-    return NpyArray(where, open_file, dtype, shape, offset)
+    return NpyArray(where, opener, dtype, shape, offset)
 
 
-def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _parse_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, Fortran order and dtype; ValueError when they cannot be parsed."""
     with warnings.catch_warnings():
         # Python's parser warns about odd literals in a damaged header; the header is refused.
@@ -105,7 +110,7 @@ def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
             raise ValueError(f"unreadable .npy header, {type(error).__name__}") from error
 
 
-def image_stream(array: NpyArray, origin: str, stamped: str) -> ImageStream:
+def _image_stream(array: NpyArray, origin: str, stamped: str) -> ImageStream:
     """An array as a stream of images without labels.
 
     Raises:
@@ -128,17 +133,19 @@ def image_stream(array: NpyArray, origin: str, stamped: str) -> ImageStream:
     )
 
 
-def read_all(array: NpyArray) -> NDArray[Any]:
-    """A small array, such as labels, read at once; raises DataError when it is cut off."""
-    wanted = math.prod(array.shape) * array.dtype.itemsize
-    with read_errors(array.where), array.at_values() as stream:
-        data = read_exactly(stream, wanted + 1)
-    if len(data) != wanted:
-        raise DataError(
-            f"{array.where}: expected {wanted} bytes of values as its header says, got "
-            f"{'more' if len(data) > wanted else len(data)}; make it again"
-        )
-    return np.frombuffer(data, array.dtype).reshape(array.shape)
+def _read_labels(array: NpyArray) -> NDArray[Any]:
+    """The values of an array, read at once by NumPy; its header has been checked against its size.
+
+    Raises:
+        DataError: the values are cut off, or more follow them.
+    """
+    with read_errors(array.where), array.open() as stream:
+        values: NDArray[Any] = npy_format.read_array(stream, allow_pickle=False)
+        if stream.read(1):
+            raise DataError(
+                f"{array.where}: expected its end after {len(values)} values, got more; make it again"
+            )
+    return values
 
 
 def read_npy(path: Path) -> ImageStream:
@@ -147,12 +154,12 @@ def read_npy(path: Path) -> ImageStream:
     A file laid out as [N, H, W] or [N, C, H, W] can be memory-mapped in place.
 
     Raises:
-        DataError: see `look` and `image_stream`.
+        DataError: see `read_header` and `_image_stream`.
     """
     with read_errors(path):
         size = path.stat().st_size
-    array = look(path, lambda: open_file(path), size)
-    stream = image_stream(array, str(path.resolve()), file_stamp(path))
+    array = read_header(path, lambda: open_file(path), size)
+    stream = _image_stream(array, str(path.resolve()), file_stamp(path))
     _, channels_last = layout(array.shape, str(path))
     if channels_last and stream.shape[1] > 1:
         return stream
@@ -161,3 +168,70 @@ def read_npy(path: Path) -> ImageStream:
         return np.memmap(path, np.uint8, "r", array.offset, stream.shape)
 
     return replace(stream, in_place=in_place)
+
+
+def npz_splits(path: Path) -> tuple[str, ...]:
+    """The splits in an .npz: ("train", "test") with Keras's keys, else ("train",).
+
+    Raises:
+        DataError: not a zip that can be read, or neither kind of keys.
+    """
+    keys = _keys(path)
+    if _OWN[0] in keys:
+        return ("train",)
+    present = tuple(split for split, (images, _) in _KERAS.items() if images in keys)
+    if not present:
+        raise DataError(
+            f"{path}: expected arrays 'images' (and 'labels'), or Keras's 'x_train', 'y_train', "
+            f"'x_test', 'y_test'; got {', '.join(sorted(keys)[:8]) or 'none'}; save it with these"
+        )
+    return present
+
+
+def read_npz(path: Path, split: str) -> ImageStream:
+    """One split of an .npz, uint8 images [N, H, W], [N, H, W, C] or [N, C, H, W], labels or none.
+
+    Args:
+        path: the file.
+        split: one of `npz_splits(path)`.
+
+    Raises:
+        DataError: damaged, pickled, another dtype or shape, labels of another length.
+    """
+    keys = _keys(path)
+    images_key, labels_key = _OWN if _OWN[0] in keys else _KERAS[split]
+    origin = f"{path.resolve()}\n{images_key}"
+    stream = _image_stream(_member_header(path, images_key), origin, file_stamp(path))
+    if labels_key not in keys:
+        return stream
+    raw = _read_labels(_member_header(path, labels_key))
+    labels = validate_labels(raw, stream.shape[0], f"{path}: {labels_key}")
+    return replace(stream, labels=labels, class_names=numbered_class_names(labels))
+
+
+def is_npz(path: Path) -> bool:
+    """Whether a zip contains arrays, whatever its name is."""
+    return bool(_keys(path))
+
+
+def _keys(path: Path) -> set[str]:
+    with open_zip(path) as archive:
+        names = [info.filename for info in members(archive)]
+    return {name.removesuffix(".npy") for name in names if name.endswith(".npy")}
+
+
+def _member_header(path: Path, key: str) -> NpyArray:
+    with open_zip(path) as archive:
+        info = archive.getinfo(f"{key}.npy")
+    if info.file_size > (info.compress_size + 64) * DEFLATE_RATIO:
+        raise DataError(
+            f"{path}: {key}: expected a size that {info.compress_size} compressed bytes can have, got "
+            f"{info.file_size}; it is damaged, make it again"
+        )
+    return read_header(Path(f"{path}:{key}"), partial(_open_member, path, info.filename), info.file_size)
+
+
+@contextmanager
+def _open_member(path: Path, name: str) -> Iterator[BinaryIO]:
+    with open_zip(path) as archive, archive.open(name) as stream:
+        yield cast(BinaryIO, stream)

@@ -1,13 +1,15 @@
-"""Reading a published set from one folder, and checking it against what was published.
+"""Published sets on this machine: the folders to search, and reading a set from one of them.
 
 The name of a published set means the published data, in whatever folder: the number of images and, where
 known, the SHA-256 of the payload must match. Other files in the same format are user data, used by path.
 """
 
-from dataclasses import replace
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ganvas.data import cifar, idx, npz
+from ganvas.data import cifar, idx, numpy_files
+from ganvas.data.files import cache_folder
 from ganvas.data.image_stream import (
     ImageStream,
     concat_streams,
@@ -18,9 +20,66 @@ from ganvas.data.image_stream import (
 from ganvas.data.published_sets import IdxSplit, PublishedSet
 from ganvas.errors import DataError
 
+# torchvision has no default folder; its examples use root="data" or "./data".
+TORCHVISION_ROOTS = ("data", "~/data", "~/.cache/torchvision")
+KERAS = "~/.keras/datasets"
+DEBIAN = "/usr/share/datasets"  # package dataset-fashion-mnist
+
 
 class NotFoundHere(Exception):  # noqa: N818 - caught by the search
-    """A folder does not hold the set."""
+    """The set is not in a folder."""
+
+
+@dataclass(frozen=True)
+class SearchPath:
+    """A folder to search. Damaged data in one that the user named is an error; in another it is skipped."""
+
+    folder: Path
+    named_by_user: bool = False
+
+
+def cache_search_path(known: PublishedSet) -> Path:
+    """The set's folder in the cache of ganvas, where downloads are stored."""
+    return cache_folder() / "data" / known.folder_name
+
+
+def search_paths(known: PublishedSet) -> list[SearchPath]:
+    """All folders to search, in order, each once, whether they exist or not.
+
+    Raises:
+        DataError: GANVAS_DATA is set to something that is not a folder.
+    """
+    paths = [SearchPath(folder, named_by_user=True) for folder in _named_by_user(known)]
+    paths.append(SearchPath(cache_search_path(known)))
+    for root in TORCHVISION_ROOTS:
+        if known.torchvision:
+            paths.append(SearchPath(Path(root).expanduser() / known.torchvision / "raw"))
+        if known.cifar:
+            paths.append(SearchPath(Path(root).expanduser()))
+    if known.npz or known.cifar:
+        paths.append(SearchPath(Path(KERAS).expanduser()))
+    else:
+        paths.append(SearchPath(Path(KERAS).expanduser() / known.name))
+    if known.name == "fashion-mnist":
+        paths.append(SearchPath(Path(DEBIAN) / known.name))
+    # In the home folder, "data" and "~/data" are the same.
+    unique: dict[Path, SearchPath] = {}
+    for path in paths:
+        unique.setdefault(path.folder.absolute(), path)
+    return list(unique.values())
+
+
+def _named_by_user(known: PublishedSet) -> list[Path]:
+    value = os.environ.get("GANVAS_DATA")
+    if not value:
+        return []
+    root = Path(value).expanduser()
+    if not root.is_dir():
+        raise DataError(
+            f"GANVAS_DATA: expected a folder that holds {known.folder_name}/, got {value!r}, which is "
+            "not a folder; correct or unset it"
+        )
+    return [root / name for name in dict.fromkeys((known.name, known.folder_name))]
 
 
 def read_published(known: PublishedSet, folder: Path, split: str) -> ImageStream:
@@ -40,32 +99,23 @@ def read_published(known: PublishedSet, folder: Path, split: str) -> ImageStream
     return transpose_stream(stream) if known.transposed else stream
 
 
-def idx_file(folder: Path, name: str) -> Path | None:
-    """An IDX file by its name: plain or .gz, and as some unpackers call it (-idx3 to .idx3)."""
-    for stem in (name, name.replace("-idx", ".idx")):
-        for path in (folder / stem, folder / f"{stem}.gz"):
-            if path.is_file():
-                return path
-    return None
-
-
 def _read_idx(known: PublishedSet, files: IdxSplit, folder: Path, split: str) -> ImageStream:
-    images, labels = idx_file(folder, files.images), idx_file(folder, files.labels)
+    images, labels = idx.idx_file(folder, files.images), idx.idx_file(folder, files.labels)
     if images is not None and labels is not None:
         where = str(images)
         stream = idx.read_images(images)
         classes = idx.read_labels(labels, stream.shape[0])
     elif known.npz and (folder / known.npz).is_file():
         where = str(folder / known.npz)
-        if split not in npz.splits(folder / known.npz):
+        if split not in numpy_files.npz_splits(folder / known.npz):
             raise DataError(f"{where}: expected Keras's x_{split}, got none; fetch it again")
-        stream = npz.read_npz(folder / known.npz, split)
+        stream = numpy_files.read_npz(folder / known.npz, split)
         if stream.labels is None:
             raise DataError(f"{where}: expected Keras's y_{split}, got none; fetch it again")
         classes = stream.labels
     elif images is not None or labels is not None:
-        there, missing = (images, files.labels) if images else (labels, files.images)
-        raise NotFoundHere(f"{there} without {missing}")
+        present, missing = (images, files.labels) if images else (labels, files.images)
+        raise NotFoundHere(f"{present} without {missing}")
     else:
         raise NotFoundHere(f"no {files.images}")
     if stream.shape[:2] != (files.count, 1):
