@@ -41,9 +41,9 @@ def keras_limit(layer):
     if isinstance(layer, nn.Linear):
         fan_out, fan_in = layer.weight.shape
     else:  # Keras takes the last two axes of (h, w, in, out), and of (h, w, out, in) when transposed
-        taps = layer.kernel_size[0] * layer.kernel_size[1]
+        area = layer.kernel_size[0] * layer.kernel_size[1]
         pair = layer.in_channels, layer.out_channels
-        fan_in, fan_out = (taps * c for c in (pair[::-1] if isinstance(layer, nn.ConvTranspose2d) else pair))
+        fan_in, fan_out = (area * c for c in (pair[::-1] if isinstance(layer, nn.ConvTranspose2d) else pair))
     return math.sqrt(6 / (fan_in + fan_out))
 
 

@@ -24,7 +24,12 @@ __all__ = ["PRESETS", "RECIPES", "load_recipe", "recipe_names"]
 
 
 def recipe_names() -> tuple[str, ...]:
-    """The names that `load_recipe` knows, in the order in which they are listed."""
+    """The names that `load_recipe` knows, in the order in which they are listed.
+
+    Raises:
+        UserError: the plugin of an installed package cannot be imported.
+    """
+    load_entry_points()
     return ("auto", *PRESETS, *RECIPES)
 
 
@@ -99,5 +104,5 @@ def _in_one_line(error: BaseException) -> str:
 
 def _expect_recipe(value: object, where: str) -> Recipe:
     if not isinstance(value, Recipe):
-        raise RecipeError(f"expected {where} to a ganvas Recipe, found {type(value).__name__}")
+        raise RecipeError(f"expected {where} to a ganvas Recipe, got {type(value).__name__}")
     return value

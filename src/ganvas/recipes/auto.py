@@ -75,6 +75,7 @@ def recipe_for(
         clusters = min(images // IMAGES_PER_CLUSTER, MAX_CLUSTERS)
         clusters = clusters if clusters > 1 else 0
     classes = labels or clusters
+    columns = classes if 0 < classes <= 16 else 8
     return Recipe(
         name="auto",
         summary="chosen for your images: a DCGAN with what was learned since",
@@ -84,45 +85,53 @@ def recipe_for(
         latent=Latent(size=64),
         classes=classes,
         condition_on="labels" if labels or not clusters else "clusters",
-        generator=DCGANGenerator(
-            hidden=(256,),
-            base_channels=widths[-1],
-            layers=tuple(_strided_conv(width) for width in widths[-2::-1]),
-            output_layer=OutputLayer(kernel=4, stride=2),
-            negative_slope=0,
-            batch_norm=BatchNorm(momentum=0.9, epsilon=1e-5),
-        ),
+        generator=_generator(widths),
         discriminator=DCGANDiscriminator(
-            layers=tuple(_strided_conv(width) for width in widths), hidden=(256,), negative_slope=0.2
+            layers=tuple(map(_strided_conv, widths)), hidden=(256,), negative_slope=0.2
         ),
         penalties=(Penalty(kind="r1", weight=0.2, interval=8),),
         augment=Augment() if steps * batch > MAX_REPEATS * images else None,
-        generator_optimizer=Adam(
-            learning_rate=2e-3, beta1=0.5, beta2=0.99, epsilon=1e-8, schedule=Schedule(final=0.05)
-        ),
-        discriminator_optimizer=Adam(
-            learning_rate=1e-3, beta1=0.5, beta2=0.99, epsilon=1e-8, schedule=Schedule(final=0.05)
-        ),
+        generator_optimizer=_adam(2e-3),
+        discriminator_optimizer=_adam(1e-3),
         ema=_ema_decay(steps),
         precision="auto",
         length=length or f"{steps} steps",
         checkpoint_interval=f"{max(steps // 10, 1)} steps",
         log_interval="50 steps",
-        grid=Grid(
-            rows=8, columns=classes if 0 < classes <= 16 else 8, interval=f"{max(steps // 40, 1)} steps"
-        ),
+        grid=Grid(rows=8, columns=columns, interval=f"{max(steps // 40, 1)} steps"),
     )
+
+
+def _generator(widths: list[int]) -> DCGANGenerator:
+    """The generator that mirrors a discriminator of these widths."""
+    return DCGANGenerator(
+        hidden=(256,),
+        base_channels=widths[-1],
+        layers=tuple(map(_strided_conv, widths[-2::-1])),
+        output_layer=OutputLayer(kernel=4, stride=2),
+        negative_slope=0,
+        batch_norm=BatchNorm(momentum=0.9, epsilon=1e-5),
+    )
+
+
+def _strided_conv(channels: int) -> ConvLayer:
+    return ConvLayer(channels=channels, kernel=4, stride=2)
+
+
+def _adam(learning_rate: float) -> Adam:
+    schedule = Schedule(final=0.05)
+    return Adam(learning_rate=learning_rate, beta1=0.5, beta2=0.99, epsilon=1e-8, schedule=schedule)
 
 
 def _parse_budget(budget: str) -> tuple[int, int]:
     """Seconds, and the most channels of the outermost layers."""
-    found = _BUDGET.fullmatch(budget)
-    if found is None:
+    match = _BUDGET.fullmatch(budget)
+    if match is None:
         raise RecipeError(
             f"budget {budget!r}: {did_you_mean(budget, BUDGETS)}; any number of minutes or hours from 1m to "
             f"99h works"
         )
-    seconds = int(found[1]) * (60 if found[2] == "m" else 3600)
+    seconds = int(match[1]) * (60 if match[2] == "m" else 3600)
     return seconds, max(width for least, width in BUDGETS.values() if least <= seconds)
 
 
@@ -188,10 +197,6 @@ def _describe_channels(recipe: Recipe) -> str:
     return " and ".join(str(layer.channels) for layer in layers) or "no"
 
 
-def _strided_conv(channels: int) -> ConvLayer:
-    return ConvLayer(channels=channels, kernel=4, stride=2)
-
-
 def _widths(image_shape: ImageShape, first: int) -> list[int]:
     """Channels of D's layers, each of stride 2, down to a map of 4 to 8 pixels."""
     side = max(image_shape[1:])
@@ -201,13 +206,13 @@ def _widths(image_shape: ImageShape, first: int) -> list[int]:
 
 def _layers(image_shape: ImageShape, seconds: int, most: int, batch: int) -> tuple[list[int], int]:
     """The widest layers, at most `most` channels outermost, for which enough steps fit; and how many fit."""
-    found: list[tuple[list[int], int]] = []
+    options: list[tuple[list[int], int]] = []
     for first in WIDTHS:
         widths = _widths(image_shape, first)
         steps = max(round(seconds / _step_seconds(image_shape, widths, batch)), 1)
-        if not found or (first <= most and steps >= min(MIN_STEPS, 0.7 * found[0][1])):
-            found.append((widths, steps))
-    return found[-1]
+        if not options or (first <= most and steps >= min(MIN_STEPS, 0.7 * options[0][1])):
+            options.append((widths, steps))
+    return options[-1]
 
 
 def _step_seconds(image_shape: ImageShape, widths: list[int], batch: int) -> float:

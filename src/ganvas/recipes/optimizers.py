@@ -23,10 +23,14 @@ class Schedule(FrozenConfig):
     `warmup` and `hold` are fractions of the run's length, each counted from its beginning.
     """
 
-    warmup: float = Field(0, ge=0, le=1, description="fraction of the run in which the rate rises from 0")
-    hold: float = Field(0, ge=0, le=1, description="fraction of the run until which the rate is constant")
+    warmup: float = Field(
+        0, ge=0, le=1, description="fraction of the run in which the learning rate rises from 0"
+    )
+    hold: float = Field(
+        0, ge=0, le=1, description="fraction of the run until which the learning rate is constant"
+    )
     final: float = Field(0, ge=0, le=1, description="the factor at the end of the run")
-    shape: Literal["linear", "cosine"] = Field("linear", description="how the rate falls")
+    shape: Literal["linear", "cosine"] = Field("linear", description="how the learning rate falls")
 
     def at(self, fraction: float) -> float:
         """The factor after `fraction` of the run.

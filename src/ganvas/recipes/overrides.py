@@ -46,7 +46,7 @@ def set_by_path(values: dict[str, Any], path: str, value: Any) -> None:
         elif node is None:
             raise RecipeError(
                 f"{prefix} is not set in this recipe, so {path!r} cannot be: give the whole of it as JSON, "
-                f"{prefix}={{\"{key}\": ...}}"
+                f'{prefix}={{"{key}": ...}}'
             )
         elif not isinstance(node, dict):
             raise RecipeError(f"unknown recipe key {path!r}: {prefix} has no keys below it")

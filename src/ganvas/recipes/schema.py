@@ -269,7 +269,7 @@ class Recipe(FrozenConfig):
             if key == "kind" and isinstance(value, str) and value in kinds and _kind(values, part) != value:
                 raise RecipeError(
                     f"another {path} has other keys: give the whole of it as JSON, "
-                    f"{part}={{\"kind\": {json.dumps(value)}, ...}}"
+                    f'{part}={{"kind": {json.dumps(value)}, ...}}'
                 )
             set_by_path(values, path, value)
         return parse_recipe(values)
