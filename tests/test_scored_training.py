@@ -7,7 +7,7 @@ import pytest
 import ganvas
 import tiny
 from ganvas import cli, recipes
-from ganvas.callbacks import scores as scores_observer
+from ganvas.callbacks import scores as scores_callback
 from ganvas.errors import HealthStop, UserError
 from ganvas.evaluation.health import HealthIssue, HealthMonitor
 from ganvas.evaluation.history import read_evaluation
@@ -24,9 +24,9 @@ def scored(run):
 @pytest.mark.parametrize("recipe", ["tutorial-dcgan", "keras-cnn", "mlp", "tf1-dcgan"])
 def test_scores_do_not_change_what_is_learned(tmp_path, recipe):
     plain = tiny.train(tmp_path, recipe, name="plain", overrides={"ema": 0.9})
-    watched = tiny.train(tmp_path, recipe, name="watched", overrides={"ema": 0.9, **SCORED})
-    assert tiny.weights(watched) == tiny.weights(plain)
-    assert [line["step"] for line in scored(watched)] == [2, 4, 6]
+    scored_run = tiny.train(tmp_path, recipe, name="scored_run", overrides={"ema": 0.9, **SCORED})
+    assert tiny.weights(scored_run) == tiny.weights(plain)
+    assert [line["step"] for line in scored(scored_run)] == [2, 4, 6]
     assert scored(plain) == []
 
 
@@ -62,7 +62,7 @@ def test_a_run_is_scored_as_often_as_it_costs_a_twentieth(tmp_path):
     assert [line["step"] for line in scored(run)] == [6]
 
 
-def test_too_few_real_images_are_said_once_and_training_goes_on(tmp_path, capsys):
+def test_too_few_real_images_are_reported_once_and_training_continues(tmp_path, capsys):
     data = tiny.data_file(tmp_path, count=20)
     run = tiny.train(tmp_path, data=data, overrides=SCORED, quiet=False)
     said = capsys.readouterr().err
@@ -91,17 +91,17 @@ def alarmed(monkeypatch):
     )
 
 
-def test_a_health_monitor_that_warns_logs_and_says_its_sentence_and_trains_on(tmp_path, alarmed, capsys):
+def test_a_health_monitor_that_warns_logs_and_says_its_message_and_trains_on(tmp_path, alarmed, capsys):
     run = tiny.train(tmp_path, overrides=SCORED, quiet=False)
     assert run.step == 6
-    sentences = [line for line in run.history() if "health" in line]
-    assert [line["step"] for line in sentences] == [4, 6]
-    assert sentences[0]["message"] == "it got worse"
+    messages = [line for line in run.history() if "health" in line]
+    assert [line["step"] for line in messages] == [4, 6]
+    assert messages[0]["message"] == "it got worse"
     assert "health: it got worse" in capsys.readouterr().err
     assert "it got worse" in run.directory.report.read_text()
 
 
-def test_a_health_monitor_that_stops_saves_first_and_says_how_to_go_on(tmp_path, alarmed):
+def test_a_health_monitor_that_stops_saves_first_and_says_how_to_resume(tmp_path, alarmed):
     with pytest.raises(
         HealthStop,
         match=r"stopped by a health check at step 4: it got worse; everything is saved.*--health warn",
@@ -111,7 +111,7 @@ def test_a_health_monitor_that_stops_saves_first_and_says_how_to_go_on(tmp_path,
     assert run.step == 6
 
 
-def test_a_health_monitor_that_is_off_is_not_asked(tmp_path, alarmed):
+def test_a_health_monitor_that_is_off_is_not_used(tmp_path, alarmed):
     run = tiny.train(tmp_path, overrides=SCORED, health="off")
     assert not [line for line in run.history() if "health" in line]
     assert scored(run)
@@ -142,7 +142,7 @@ def test_an_unknown_health_option_is_refused(tmp_path):
 
 def test_the_real_images_are_read_only_when_first_scored(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        scores_observer.Scores, "on_step", lambda self, result: self._reference is None or pytest.fail("read")
+        scores_callback.Scores, "on_step", lambda self, result: self._reference is None or pytest.fail("read")
     )
     tiny.train(tmp_path, overrides={"scores": {"interval": 100, "images": 24, "final": 24}})
 
@@ -166,7 +166,7 @@ def test_damaged_numbers_in_the_log_do_not_stop_a_resume(tmp_path):
     assert ganvas.resume(run.path, steps=8, quiet=True).step == 8
 
 
-def test_a_run_that_goes_on_forgets_the_scores_of_its_old_end(tmp_path, monkeypatch):
+def test_a_run_that_is_resumed_forgets_the_scores_of_its_old_end(tmp_path, monkeypatch):
     run = tiny.train(tmp_path, overrides=SCORED)
     monkeypatch.setattr(resume_module, "evaluate_and_report", lambda *_, **__: pytest.fail("killed here"))
     with pytest.raises(pytest.fail.Exception):
@@ -189,7 +189,7 @@ def test_what_goes_wrong_with_a_score_does_not_stop_training(tmp_path, monkeypat
     assert run.directory.report.exists()
 
 
-def test_a_run_of_an_older_ganvas_opens_and_goes_on(tmp_path):
+def test_a_run_of_an_older_ganvas_opens_and_resumes(tmp_path):
     """Without the keys that came later: scores, health, precision, fork."""
     run = tiny.train(tmp_path, steps=3)
     values = json.loads(run.directory.record_path.read_text())
@@ -203,7 +203,7 @@ def test_a_run_of_an_older_ganvas_opens_and_goes_on(tmp_path):
     assert len(again.sample(3)) == 3
 
 
-def test_scores_come_less_often_where_steps_are_quicker():
+def test_scores_come_less_often_where_steps_are_faster():
     recipe = recipes.load_recipe("tutorial-dcgan")
     between = {kind: score_interval(recipe, (1, 28, 28), 235, kind) for kind in ("fp32", "bf16")}
     assert between == {"fp32": 235, "bf16": 470}

@@ -9,15 +9,16 @@ import sys
 from rich.console import Console
 
 import tiny
-from ganvas.callbacks.metric_buffer import LogRecord
+from ganvas.callbacks import LogRecord
 from ganvas.callbacks.progress import (
-    NoDisplay,
+    Display,
     ProgressBar,
     ProgressLines,
     format_times,
     make_display,
     seconds_left,
 )
+from ganvas.training.loop import StepResult
 
 VALUES = {
     "discriminator_loss": 1.25,
@@ -29,17 +30,17 @@ VALUES = {
 }
 
 
-def reading(step):
+def record(step):
     return LogRecord(step, step // 4, 16 * step, 1.5, 1234.5, 2.5, VALUES)
 
 
 def test_where_there_is_no_terminal_lines_are_plain(capsys):
-    shown = make_display(10, 0, quiet=False)
-    assert isinstance(shown, ProgressLines)
-    with shown:
-        shown(reading(1))
-        shown(reading(2))  # too soon after the first
-        shown(reading(10))  # the last is always shown
+    display = make_display(10, 0, quiet=False)
+    assert isinstance(display, ProgressLines)
+    with display:
+        display.on_log(record(1))
+        display.on_log(record(2))  # too soon after the first
+        display.on_log(record(10))  # the last is always shown
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("step 1/10  0:00 elapsed, ")
@@ -62,7 +63,7 @@ def test_an_80_column_bar_shows_the_whole_total_and_labels_both_times():
     output = io.StringIO()
     bar = ProgressBar(100_000, 0, Console(file=output, width=80, force_terminal=True))
     with bar:
-        bar.step(99_999)
+        bar.on_step(StepResult(99_999, 0, {}, None))
     text = output.getvalue()
     assert "99999/100000" in text.replace(" ", "")
     assert "0:00 elapsed, 0:00 left" in text
@@ -76,10 +77,10 @@ def test_the_time_left_follows_from_the_mean_speed_however_slow_the_steps():
 
 
 def test_quiet_shows_nothing(capsys):
-    shown = make_display(10, 0, quiet=True)
-    assert type(shown) is NoDisplay
-    shown(reading(10))
-    shown.say("nothing")
+    display = make_display(10, 0, quiet=True)
+    assert type(display) is Display
+    display.on_log(record(10))
+    display.say("nothing")
     assert capsys.readouterr().err == ""
 
 

@@ -1,5 +1,21 @@
 """Callbacks: what looks on while a run trains. None changes the bits of training."""
 
-from ganvas.callbacks.base import CALLBACKS, Callback, TrainingContext, load_callback
+from ganvas.callbacks.base import (
+    CALLBACKS,
+    Callback,
+    CallbackList,
+    LogRecord,
+    ScoreRecord,
+    TrainingContext,
+    load_callback,
+)
 
-__all__ = ["CALLBACKS", "Callback", "TrainingContext", "load_callback"]
+__all__ = [
+    "CALLBACKS",
+    "Callback",
+    "CallbackList",
+    "LogRecord",
+    "ScoreRecord",
+    "TrainingContext",
+    "load_callback",
+]

@@ -1,47 +1,51 @@
-"""What a person sees while a run trains: a bar in a terminal or notebook, plain lines elsewhere."""
+"""What the user sees while a run trains: a bar in a terminal or notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 import time
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskProgressColumn
 from rich.text import Text
 
-from ganvas.callbacks.metric_buffer import LogRecord
+from ganvas.callbacks.base import Callback, LogRecord, ScoreRecord
+from ganvas.evaluation.health import HealthIssue
+from ganvas.training.loop import StepResult
 
 
-class Display(Protocol):
-    """Shows steps, log records and single lines."""
-
-    def __call__(self, record: LogRecord) -> None:
-        """Show a log record."""
-
-    def step(self, step: int) -> None:
-        """Show that training has reached `step`."""
+class Display(Callback):
+    """Base class, which shows nothing."""
 
     def say(self, line: str) -> None:
         """Show a line that stays."""
 
-    def __enter__(self) -> Self: ...
+    def on_message(self, line: str) -> None:
+        """Show a line that stays."""
+        self.say(line)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def on_score(self, record: ScoreRecord) -> None:
+        """Show a score."""
+        self.say(format_score(record))
+
+    def on_health(self, step: int, issue: HealthIssue) -> None:  # noqa: ARG002
+        """Show what is wrong."""
+        self.say(f"health: {issue.message}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 def make_display(total: int, done: int, *, quiet: bool) -> Display:
     """A bar in a terminal, one updating line in a notebook, plain lines elsewhere, nothing if `quiet`."""
     if quiet:
-        return NoDisplay()
+        return Display()
     if in_notebook():
         return NotebookLine(total, done)
     if sys.stderr.isatty():
@@ -72,6 +76,18 @@ def format_speed(record: LogRecord) -> str:
     return f"epoch {record.epoch}  {speed}"
 
 
+def format_score(record: ScoreRecord) -> str:
+    """A scored step in one short line."""
+    v = record.values
+    modes = "" if v["modes"] is None else f"  {v['modes']} of {v['modes_total']} classes"
+    best = " (best)" if record.is_best else ""
+    return (
+        f"epoch {record.epoch}: FID {v['fid']:.2f} ± {v['fid_stderr']:.2f}{best}  "
+        f"KID {v['kid']:.4f}  precision {v['precision']:.2f}  recall {v['recall']:.2f}  density "
+        f"{v['density']:.2f}  coverage {v['coverage']:.2f}{modes}"
+    )
+
+
 def format_times(elapsed: float, left: float | None) -> str:
     """Elapsed and remaining seconds as "0:42 elapsed, 1:10 left"."""
     return f"{_format_seconds(elapsed)} elapsed, {'-:--' if left is None else _format_seconds(left)} left"
@@ -88,26 +104,7 @@ def _format_seconds(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-class NoDisplay:
-    """Shows nothing."""
-
-    def __call__(self, record: LogRecord) -> None:
-        """Show nothing."""
-
-    def step(self, step: int) -> None:
-        """Show nothing."""
-
-    def say(self, line: str) -> None:
-        """Show nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-class ProgressLines(NoDisplay):
+class ProgressLines(Display):
     """One plain line at most every `seconds`, so that a log file stays readable."""
 
     def __init__(self, total: int, done: int = 0, seconds: float = 5.0) -> None:
@@ -115,7 +112,7 @@ class ProgressLines(NoDisplay):
         self._start = time.perf_counter()
         self._next = 0.0
 
-    def __call__(self, record: LogRecord) -> None:
+    def on_log(self, record: LogRecord) -> None:
         """Print the record if the last line is old enough, or training ends."""
         now = time.perf_counter()
         if now < self._next and record.step < self._total:
@@ -132,7 +129,7 @@ class ProgressLines(NoDisplay):
         print(line, file=sys.stderr, flush=True)
 
 
-class NotebookLine(NoDisplay):
+class NotebookLine(Display):
     """One line under the cell that updates once a second; other lines go to stdout."""
 
     def __init__(self, total: int, done: int) -> None:
@@ -141,15 +138,15 @@ class NotebookLine(NoDisplay):
         self._text = ""
         self._handle: Any = None
 
-    def __call__(self, record: LogRecord) -> None:
+    def on_log(self, record: LogRecord) -> None:
         """Show the record's losses from now on."""
         self._text = f"{format_speed(record)}  {format_record(record)}"
         self._show(record.step)
 
-    def step(self, step: int) -> None:
+    def on_step(self, result: StepResult) -> None:
         """Update the line if it is older than a second."""
         if time.perf_counter() >= self._next:
-            self._show(step)
+            self._show(result.step)
 
     def say(self, line: str) -> None:
         """Print a line on stdout."""
@@ -192,7 +189,7 @@ class _TimesColumn(ProgressColumn):
         return Text(format_times(elapsed, left), no_wrap=True)
 
 
-class ProgressBar(NoDisplay):
+class ProgressBar(Display):
     """A progress bar with the elapsed and the remaining time, and the latest log record below it."""
 
     def __init__(self, total: int, done: int, console: Console | None = None) -> None:
@@ -209,14 +206,13 @@ class ProgressBar(NoDisplay):
             Group(self._progress, self._text), console=console or Console(stderr=True), refresh_per_second=4
         )
 
-    def __call__(self, record: LogRecord) -> None:
-        """Move the bar and show the record."""
-        self.step(record.step)
+    def on_log(self, record: LogRecord) -> None:
+        """Show the record below the bar."""
         self._text.plain = f"{format_speed(record)}\n{format_record(record)}"
 
-    def step(self, step: int) -> None:
+    def on_step(self, result: StepResult) -> None:
         """Move the bar; it is drawn at the next refresh."""
-        self._progress.update(self._task, completed=step)
+        self._progress.update(self._task, completed=result.step)
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""

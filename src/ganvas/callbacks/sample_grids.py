@@ -2,63 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ganvas.recipes.schema import Recipe
+from ganvas.callbacks.base import Callback, TrainingContext
 from ganvas.training.loop import StepResult
 from ganvas.training.rng import Stream, derive_seed
 from ganvas.training.sampling import generate, sample_inputs
-from ganvas.training.state import TrainState
-from ganvas.utils.images import ImageArray, encode_png, make_grid, to_pil
+from ganvas.utils.images import encode_png, make_grid, to_pil
 from ganvas.utils.io import write_bytes
 
 
-@dataclass(frozen=True)
-class SampleGrids:
-    """Writes a grid of samples whenever `due`.
+class SampleGrids(Callback):
+    """Writes a grid of samples at the recipe's interval, for `on_grid`.
 
     Args:
         path_of: step -> the PNG file.
-        recipe: of the run.
-        seed: of the run.
-        due: whether a step has a grid.
-        listeners: called with (step, grid uint8 [C, H, W]).
-        frequencies: of the classes, where training is conditional.
     """
 
-    path_of: Callable[[int], Path]
-    recipe: Recipe
-    seed: int
-    due: Callable[[int], bool]
-    listeners: Sequence[Callable[[int, ImageArray], None]] = ()
-    frequencies: Sequence[float] = ()
+    def __init__(self, path_of: Callable[[int], Path]) -> None:
+        self._path_of = path_of
 
-    def __call__(self, progress: StepResult) -> None:
+    def on_start(self, context: TrainingContext) -> None:
+        """Write the grid before training."""
+        self._context = context
+        self._is_due = context.schedule(context.to_steps(context.recipe.grid.interval))
+        if context.state.step == 0:
+            self.write()
+
+    def on_step(self, result: StepResult) -> None:
         """Write the grid if it is due."""
-        if self.due(progress.step):
-            self.write(progress.state)
+        if self._is_due(result.step):
+            self.write()
 
-    def write(self, state: TrainState) -> None:
+    def write(self) -> None:
         """Write the grid of the state as it is."""
-        spec, recipe = self.recipe.grid, self.recipe
-        seed = self.seed
+        context, state = self._context, self._context.state
+        recipe, spec = context.recipe, context.recipe.grid
+        seed = context.seed
         if spec.latents == "new":
-            seed = derive_seed(self.seed, Stream.GRID, state.step)
+            seed = derive_seed(seed, Stream.GRID, state.step)
         count = spec.rows * spec.columns
-        classes = self._ordered_classes(count)
-        inputs = sample_inputs(
-            recipe, count, seed, Stream.GRID, frequencies=self.frequencies, classes=classes
-        ).z
+        classes, frequencies = self._ordered_classes(count), context.class_frequencies
+        inputs = sample_inputs(recipe, count, seed, Stream.GRID, frequencies=frequencies, classes=classes).z
         images = generate(state.ema_generator(), inputs, recipe.pixel_range)
-        sheet = make_grid(images, spec.columns, inverted=spec.invert)
-        write_bytes(self.path_of(state.step), encode_png(to_pil(sheet)))
-        for listener in self.listeners:
-            listener(state.step, sheet)
+        grid = make_grid(images, spec.columns, inverted=spec.invert)
+        write_bytes(self._path_of(state.step), encode_png(to_pil(grid)))
+        context.callbacks.on_grid(state.step, grid)
 
     def _ordered_classes(self, count: int) -> Tensor | None:
         """The classes in order, so that with K columns each is a class.
@@ -66,7 +59,7 @@ class SampleGrids:
         None, for classes drawn by their frequencies, where there are more classes than images, and for
         clusters, which mean nothing to a reader.
         """
-        recipe = self.recipe
+        recipe = self._context.recipe
         if recipe.conditioned_on_clusters or not 0 < recipe.classes <= count:
             return None
         return torch.arange(count) % recipe.classes

@@ -1,143 +1,136 @@
-"""Scores while training: how good G is, whether it is the best so far, and what the monitor says."""
+"""Scores while training, whether one is the best so far, and the health checks that follow from them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from ganvas.callbacks.metric_buffer import LogRecord
-from ganvas.errors import GanvasError
+from ganvas.callbacks.base import Callback, LogRecord, ScoreRecord, TrainingContext
+from ganvas.errors import GanvasError, HealthStop
 from ganvas.evaluation.health import HealthMonitor
 from ganvas.evaluation.history import best_scored_step, scored_steps
 from ganvas.evaluation.reference import Reference
 from ganvas.evaluation.score import compute_score, real_data_baseline
-from ganvas.recipes.schema import Recipe
 from ganvas.training.loop import StepResult
 from ganvas.training.rng import Stream
 from ganvas.training.sampling import generate, sample_inputs
 
-Line = dict[str, Any]
+Line = Mapping[str, Any]
 
 
-@dataclass
-class Scores:
-    """Callback: whenever `due`, scores `count` images and tells `log`, `say` and `boards`.
+class Scores(Callback):
+    """Scores the generator's images, of the same z each time, every `interval` steps, for `on_score`.
 
     Args:
-        recipe: of the run.
-        seed: of the images: the same z each time.
+        interval: steps from one score to the next.
         count: images a score.
-        due: whether a step is scored.
-        epoch_of: whole epochs after a step.
-        reference: gives the real images; called when first needed.
-        run: the run directory as it is typed.
-        health: "warn", "stop" or "off".
-        log: writes a line of metrics.jsonl.
-        say: shows a line.
-        boards: called with (step, values).
-        lines: what an earlier process logged.
-        saved: steps that have a checkpoint here: only those, and later ones, can be the best.
-        frequencies: of the classes, in a conditional run.
-        best_step: the step with the best score so far.
-        stop: why the health monitor wants the run stopped, if it does and was asked to.
+        load_reference: the real images; called when first needed.
+        lines: of `metrics.jsonl`, from earlier processes.
+        saved: steps that have a checkpoint: only those, and later ones, can be the best.
     """
 
-    recipe: Recipe
-    seed: int
-    count: int
-    due: Callable[[int], bool]
-    epoch_of: Callable[[int], int]
-    reference: Callable[[], Reference]
-    run: str
-    health: str
-    log: Callable[[Mapping[str, Any]], None]
-    say: Callable[[str], None]
-    boards: Sequence[Callable[[int, Mapping[str, Any]], None]] = ()
-    lines: list[Line] = field(default_factory=list)
-    saved: Collection[int] = ()
-    frequencies: Sequence[float] = ()
-    best_step: int | None = None
-    stop: str | None = None
-    _real: Reference | None = None
-    _monitor: HealthMonitor | None = None
-    _off: bool = False
+    def __init__(
+        self,
+        interval: int,
+        count: int,
+        load_reference: Callable[[], Reference],
+        lines: Iterable[Line] = (),
+        saved: Collection[int] = (),
+    ) -> None:
+        self._interval, self._count, self._load_reference = interval, count, load_reference
+        self._lines = [line for line in lines if "score" in line]
+        self._saved = set(saved)
+        self._reference: Reference | None = None
+        self._baseline: Mapping[str, Any] = {}
 
-    def __post_init__(self) -> None:
-        self._note_best()
+    @property
+    def best_step(self) -> int | None:
+        """The step with the best score so far."""
+        best = best_scored_step(s for s in scored_steps(self._lines) if s.step in self._saved)
+        return None if best is None else best.step
 
-    def read(self, reading: LogRecord) -> None:
-        """Take note of a logged step, for the health monitor."""
-        if self._monitor is not None:
-            self._monitor.read(reading.values)
-        elif self.health != "off":
-            self.lines.append(reading.values)
+    def on_start(self, context: TrainingContext) -> None:
+        """Set the schedule."""
+        self._context = context
+        self._is_due = context.schedule(self._interval)
 
-    def __call__(self, progress: StepResult) -> None:
+    def on_step(self, result: StepResult) -> None:
         """Score if it is due."""
-        if self._off or not self.due(progress.step):
-            return
-        real = self._reference()
-        if real is None:
-            return
-        inputs = sample_inputs(
-            self.recipe, self.count, self.seed, Stream.SCORE, frequencies=self.frequencies
-        ).z
-        images = generate(progress.state.ema_generator(), inputs, self.recipe.pixel_range)
+        if self._is_due(result.step) and self._prepare():
+            self._score(result)
+
+    def _score(self, result: StepResult) -> None:
+        context, real, count = self._context, self._reference, self._count
+        assert real is not None
+        recipe, frequencies = context.recipe, context.class_frequencies
+        inputs = sample_inputs(recipe, count, context.seed, Stream.SCORE, frequencies=frequencies).z
+        images = generate(result.state.ema_generator(), inputs, recipe.pixel_range)
         values = compute_score(real.extractor(images), real).flat()
-        line: Line = {
-            "step": progress.step,
-            "epoch": self.epoch_of(progress.step),
-            "score": values,
-            "protocol": real.protocol(self.count).text,
-        }
-        self.log(line)
-        self.lines.append(line)
-        self.saved = {*self.saved, progress.step}
-        self._note_best()
-        for board in self.boards:
-            board(progress.step, values)
-        self.say(format_score(line, is_best=self.best_step == progress.step))
-        self._watch(line)
+        step, epoch, protocol = result.step, context.epoch_of(result.step), real.protocol(count).text
+        self._lines.append({"step": step, "epoch": epoch, "score": values, "protocol": protocol})
+        self._saved.add(step)  # the best is saved at once
+        is_best = self.best_step == step
+        context.callbacks.on_score(ScoreRecord(step, epoch, values, protocol, self._baseline, is_best))
 
-    def _note_best(self) -> None:
-        top = best_scored_step(s for s in scored_steps(self.lines) if s.step in self.saved)
-        self.best_step = None if top is None else top.step
-
-    def _watch(self, line: Line) -> None:
-        if self._monitor is None:
-            return
-        found = self._monitor.look(line)
-        for kind, message in found:
-            self.log({"step": line["step"], "epoch": line["epoch"], "health": kind, "message": message})
-            self.say(f"health: {message}")
-        if found and self.health == "stop":
-            self.stop = found[0].message
-
-    def _reference(self) -> Reference | None:
-        """The real images; None where they cannot be had, which is said once."""
-        if self._real is None:
+    def _prepare(self) -> bool:
+        """Load the real images before the first score; False where they cannot be had, which is said once."""
+        if self._reference is None:
             try:
-                real = self.reference()
-                real_values = real_data_baseline(real, self.count)
-            except GanvasError as error:  # training is worth more than its score
-                self._off = True
-                self.say(f"note: no scores: {error}")
-                return None
-            self._real = real
-            if self.health != "off":
-                self._monitor = HealthMonitor(self.run, real_values)
-                self._monitor.recall(self.lines)
-                self.lines = [line for line in self.lines if "score" in line]
-        return self._real
+                reference = self._load_reference()
+                self._baseline = real_data_baseline(reference, self._count)
+            except GanvasError as error:  # training is worth more than its scores
+                self._is_due = lambda _: False
+                self._context.callbacks.on_message(f"note: no scores: {error}")
+                return False
+            self._reference = reference
+        return True
 
 
-def format_score(line: Mapping[str, Any], *, is_best: bool) -> str:
-    """A scored step in one short line."""
-    v = line["score"]
-    modes = "" if v["modes"] is None else f"  {v['modes']} of {v['modes_total']} classes"
-    return (
-        f"epoch {line['epoch']}: FID {v['fid']:.2f} ± {v['fid_stderr']:.2f}{' (best)' if is_best else ''}  "
-        f"KID {v['kid']:.4f}  precision {v['precision']:.2f}  recall {v['recall']:.2f}  density "
-        f"{v['density']:.2f}  coverage {v['coverage']:.2f}{modes}"
-    )
+class HealthChecks(Callback):
+    """Looks at what is logged and scored, and reports what is wrong, for `on_health`.
+
+    The last of the callbacks: where it stops a run, all that belongs to the step has been written.
+
+    Args:
+        run: the run directory as it is typed.
+        stop: whether a failed check stops the run.
+        lines: of `metrics.jsonl`, from earlier processes.
+    """
+
+    def __init__(self, run: str, *, stop: bool, lines: Iterable[Line] = ()) -> None:
+        self._run, self._stop, self._lines = run, stop, list(lines)
+        self._monitor: HealthMonitor | None = None
+        self._reason: str | None = None
+
+    def on_start(self, context: TrainingContext) -> None:
+        """Remember whom to report to."""
+        self._callbacks = context.callbacks
+
+    def on_log(self, record: LogRecord) -> None:
+        """Take note of a logged step."""
+        if self._monitor is None:
+            self._lines.append(record.values)
+        else:
+            self._monitor.read(record.values)
+
+    def on_score(self, record: ScoreRecord) -> None:
+        """Look at a score, and all that was logged since the one before."""
+        if self._monitor is None:
+            self._monitor = HealthMonitor(self._run, record.baseline)
+            self._monitor.recall(self._lines)
+            self._lines.clear()
+        line = {"step": record.step, "epoch": record.epoch}
+        issues = self._monitor.look({**line, "score": record.values, "protocol": record.protocol})
+        for issue in issues:
+            self._callbacks.on_health(record.step, issue)
+        if issues and self._stop:
+            self._reason = issues[0].message
+
+    def on_step(self, result: StepResult) -> None:  # noqa: ARG002
+        """Stop the run if a check failed in this step.
+
+        Raises:
+            HealthStop: one did, and was asked to stop the run.
+        """
+        if self._reason is not None:
+            raise HealthStop(self._reason)

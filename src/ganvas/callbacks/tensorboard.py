@@ -8,12 +8,11 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from ganvas.callbacks.metric_buffer import LogRecord
+from ganvas.callbacks.base import Callback, LogRecord, ScoreRecord, TrainingContext
 from ganvas.errors import UserError
 from ganvas.networks.layers import inference
 from ganvas.recipes.schema import Recipe
@@ -29,44 +28,60 @@ def installed() -> bool:
     return importlib.util.find_spec("tensorboard") is not None
 
 
-class TensorBoard:
-    """Sink for readings and grids; writes event files into `folder`.
+class TensorBoard(Callback):
+    """Writes event files into the run's folder `tensorboard`."""
 
-    Raises:
-        UserError: the extra is not installed.
-    """
+    _writer: Any = None
 
-    def __init__(self, folder: Path, purge_step: int | None) -> None:
+    def on_start(self, context: TrainingContext) -> None:
+        """Open the file; before training, write the recipe and the graph.
+
+        Raises:
+            UserError: the extra is not installed.
+        """
         if not installed():
             raise UserError(MISSING)
         from torch.utils.tensorboard import SummaryWriter
 
-        self._folder = str(folder)
-
-        with storage_errors(str(folder)):
+        step, folder = context.state.step, str(context.path / "tensorboard")
+        self._folder = folder
+        with storage_errors(folder):
             # Events after `purge_step` come from a process that was killed: TensorBoard hides them.
-            self._writer = SummaryWriter(str(folder), purge_step=purge_step)
+            self._writer = SummaryWriter(folder, purge_step=step + 1 if step else None)
+        if step == 0:
+            self._describe(context.recipe, context.state)
 
-    def __call__(self, reading: LogRecord) -> None:
-        """Write the terms of a step under the name of the player they belong to."""
-        with storage_errors(self._folder):
-            for name, value in reading.values.items():
-                self._writer.add_scalar(_tag(name), value, reading.step)
-            self._writer.add_scalar("speed/images_per_second", reading.images_per_second, reading.step)
+    def on_log(self, record: LogRecord) -> None:
+        """Write the metrics of a step under the name of the player they belong to."""
+        self._add_scalars(record.step, {_tag(name): value for name, value in record.values.items()})
+        self._add_scalars(record.step, {"speed/images_per_second": record.images_per_second})
 
-    def grid(self, step: int, sheet: ImageArray) -> None:
+    def on_grid(self, step: int, grid: ImageArray) -> None:
         """Write a sample grid, uint8 [C, H, W]."""
         with storage_errors(self._folder):
-            self._writer.add_image("samples", sheet, step)
+            self._writer.add_image("samples", grid, step)
 
-    def score(self, step: int, values: Mapping[str, Any]) -> None:
+    def on_score(self, record: ScoreRecord) -> None:
         """Write a score's values."""
-        with storage_errors(self._folder):
-            for name, value in values.items():
-                if value is not None:
-                    self._writer.add_scalar(f"score/{name}", value, step)
+        values = {f"score/{name}": value for name, value in record.values.items() if value is not None}
+        self._add_scalars(record.step, values)
 
-    def describe(self, recipe: Recipe, state: TrainState) -> None:
+    def on_metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Write what else was measured."""
+        self._add_scalars(step, {_tag(name): value for name, value in values.items()})
+
+    def on_close(self) -> None:
+        """Flush what is pending."""
+        if self._writer is not None:
+            with storage_errors(self._folder):
+                self._writer.close()
+
+    def _add_scalars(self, step: int, values: Mapping[str, float]) -> None:
+        with storage_errors(self._folder):
+            for tag, value in values.items():
+                self._writer.add_scalar(tag, value, step)
+
+    def _describe(self, recipe: Recipe, state: TrainState) -> None:
         """Write the recipe's values and the graph from z through both networks."""
         flat = _flatten(recipe.model_dump(mode="json"))
         self._writer.add_text("recipe", "\n".join(f"    {k}: {v}" for k, v in flat.items()), state.step)
@@ -82,11 +97,6 @@ class TensorBoard:
             # TensorBoard's graph is drawn by PyTorch's tracer, which announces its own retirement.
             warnings.simplefilter("ignore")
             self._writer.add_graph(joined, z)
-
-    def close(self) -> None:
-        """Flush what is pending."""
-        with storage_errors(self._folder):
-            self._writer.close()
 
 
 def _tag(name: str) -> str:

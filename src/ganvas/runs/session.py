@@ -13,7 +13,7 @@ from ganvas.data import ImageSet
 from ganvas.data.batches import Batches
 from ganvas.data.clusters import Labels
 from ganvas.errors import CallbackError, HealthStop, TrainingError
-from ganvas.runs.callback_list import CallbackList
+from ganvas.runs.callback_list import start_callbacks
 from ganvas.runs.directory import RunDirectory, RunRecord
 from ganvas.training import checkpoint, updates
 from ganvas.training.loop import training_steps as training_steps
@@ -65,7 +65,9 @@ def run(s: Session) -> None:
         _announce(s, display)
         checkpoint.remove_partial(directory.checkpoints)
         directory.sweep()
-        callbacks = CallbackList(directory, record, s.images, s.labels, s.state, display, s.callbacks)
+        callbacks, checkpointer = start_callbacks(
+            directory, record, s.images, s.labels, s.state, display, s.callbacks
+        )
         try:
             for result in training_steps(
                 s.state,
@@ -76,20 +78,21 @@ def run(s: Session) -> None:
                 until=record.steps,
                 precision=record.precision,
             ):
-                callbacks(result)
+                callbacks.on_step(result)
                 if stopped() and result.step < record.steps:
-                    callbacks.save()
+                    checkpointer.save()
                     raise Interrupted(
                         f"stopped at step {result.step} of {record.steps}, everything is saved; "
                         f"resume with: ganvas resume {directory.shell_path}"
                     )
+            callbacks.on_end()
         except CallbackError as error:
-            callbacks.save()
+            checkpointer.save()
             raise CallbackError(
                 f"{error}; everything is saved; resume with: ganvas resume {directory.shell_path}"
             ) from error.__cause__
         except HealthStop as stop:
-            callbacks.save()
+            checkpointer.save()
             raise HealthStop(
                 f"stopped by a health check at step {s.state.step}: {stop}; everything is saved; to continue "
                 f"anyway: ganvas resume {directory.shell_path} --health warn"
@@ -97,8 +100,7 @@ def run(s: Session) -> None:
         except TrainingError as error:
             raise TrainingError(f"{error}{_last_checkpoint(directory)}") from None
         finally:
-            callbacks.close()
-        callbacks.finish()
+            callbacks.on_close()
 
 
 def _announce(s: Session, display: Display) -> None:

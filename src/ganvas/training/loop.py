@@ -25,9 +25,6 @@ class StepResult:
     state: TrainState
 
 
-StepCallback = Callable[[StepResult], None]
-
-
 def training_steps(
     state: TrainState,
     update: Update,
