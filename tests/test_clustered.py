@@ -226,7 +226,7 @@ def test_clusters_without_a_picture_are_neither_walked_to_nor_shown(tmp_path, mo
     )
     run = train(tmp_path, steps=1, data=tmp_path / "alike.npz")
     (full,) = np.flatnonzero(run.record.class_counts)
-    network, inputs_seen = run._generator(), []
+    network, inputs_seen = run.raw_generator(), []
     network.register_forward_pre_hook(lambda _, inputs: inputs_seen.append(inputs[0]))
     run.interpolate(rows=5, columns=2)
     run.compare_fixed_fakes()

@@ -369,7 +369,7 @@ def test_the_command_line_trains_and_samples_a_class(tmp_path, capsys):
 
 def test_a_walk_within_a_class_tells_that_class_all_the_way(tmp_path):
     run = train(tmp_path, steps=1)
-    network, inputs_seen = run._generator(), []
+    network, inputs_seen = run.raw_generator(), []
     network.register_forward_pre_hook(lambda _, inputs: inputs_seen.append(inputs[0]))
     run.interpolate(rows=1, columns=4, class_=2)
     assert inputs_seen[0][:, run.recipe.latent.size :].tolist() == [[0, 0, 1]] * 4

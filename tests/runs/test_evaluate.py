@@ -38,14 +38,14 @@ def scores_of(path, **how):
 
 
 def test_a_run_is_scored_into_its_directory_with_baseline_stderr_and_protocol(run):
-    found = read_evaluation(run.directory.evaluation)
-    assert found["subject"].endswith("step 6") or found["subject"].endswith("step 3")
+    result = read_evaluation(run.directory.evaluation)
+    assert result["subject"].endswith("step 6") or result["subject"].endswith("step 3")
     for key in SCORED:
-        assert np.isfinite(found[key])
-        assert np.isfinite(found[f"{key}_baseline"])
+        assert np.isfinite(result[key])
+        assert np.isfinite(result[f"{key}_baseline"])
     for key in ("fid", "kid", "precision", "recall", "density", "coverage"):
-        assert found[f"{key}_stderr"] >= 0
-    protocol = found["protocol"]
+        assert result[f"{key}_stderr"] >= 0
+    protocol = result["protocol"]
     assert protocol["images"] == 60
     assert protocol["features"] == "gv1"
     assert protocol["text"].startswith(f"gv1 ({protocol['features_version']}), 60 images against discs")
@@ -59,21 +59,21 @@ def test_the_command_prints_a_table_or_one_json_object(run, capsys):
     assert "FID" in table
     assert "baseline: " in table
     assert cli.main(["evaluate", str(run.path), "--count", "50", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["protocol"]["images"] == 50
-    assert found["fid"] == read_evaluations(run.directory.evaluation)[-1]["fid"]
+    result = json.loads(capsys.readouterr().out)
+    assert result["protocol"]["images"] == 50
+    assert result["fid"] == read_evaluations(run.directory.evaluation)[-1]["fid"]
 
 
 def test_the_same_images_score_the_same_as_npy_npz_and_folder(tmp_path, digits):
     images = digits.images[::100]
     ganvas.runs.image_batch.ImageBatch.of(np.ascontiguousarray(images)).save(tmp_path / "folder")
     paths = [saved(tmp_path / "a.npy", images), saved(tmp_path / "a.npz", images), tmp_path / "folder"]
-    found = [scores_of(path) for path in paths]
-    for other in found[1:]:
-        assert all(other[key] == found[0][key] for key in SCORED)
+    result = [scores_of(path) for path in paths]
+    for other in result[1:]:
+        assert all(other[key] == result[0][key] for key in SCORED)
 
 
-def test_a_lost_class_is_named_and_noise_is_far_from_everything(tmp_path, digits):
+def test_a_missing_class_is_named_and_noise_is_far_from_everything(tmp_path, digits):
     without = digits.images[digits.labels != 7][::3]
     real = scores_of(saved(tmp_path / "all.npy", digits.images[::3]))
     lost = scores_of(saved(tmp_path / "lost.npy", without))
@@ -88,14 +88,14 @@ def test_a_lost_class_is_named_and_noise_is_far_from_everything(tmp_path, digits
     assert wild["precision"] == wild["coverage"] == 0
 
 
-def test_the_training_images_themselves_are_found_to_be_copies(tmp_path, digits):
-    found = scores_of(saved(tmp_path / "train.npy", digits.images[::4]))
-    assert found["copies"] > 0.3  # those of the half that stands for what training saw
-    assert found["copying"] < -3
-    assert found["copies_baseline"] < 0.03
+def test_the_training_images_themselves_are_recognized_as_copies(tmp_path, digits):
+    result = scores_of(saved(tmp_path / "train.npy", digits.images[::4]))
+    assert result["copies"] > 0.3  # those of the half that stands for the training images
+    assert result["copying"] < -3
+    assert result["copies_baseline"] < 0.03
 
 
-def test_a_set_without_a_test_split_is_held_against_itself_in_halves(digits):
+def test_a_set_without_a_test_split_is_compared_with_itself_in_halves(digits):
     reference = load_reference("mnist-5k")
     assert len(reference.features) == len(digits)
     assert len(reference.train_features) == len(reference.held_out) == 2500
@@ -147,7 +147,7 @@ def test_scores_of_different_protocols_refuse_to_be_compared():
         (["{rgb}"], "give the real images"),
         (["{good}", "--data", "mnist-5k", "--count", "10"], "count 10: expected 24 to"),
         (["{good}", "--data", "mnist-5k", "--features", "gv2"], "did you mean 'gv1'"),
-        (["{good}", "--data", "mnist-5k", "--step", "5"], "--step belongs to a run"),
+        (["{good}", "--data", "mnist-5k", "--step", "5"], "step is for a run"),
         (["{good}", "--data", "mnist-5k", "--out", "x.txt"], "expected a .json"),
     ],
 )
@@ -166,14 +166,14 @@ def test_what_cannot_be_scored_is_refused_in_one_line(tmp_path, capsys, words, e
     assert error.count("\n") == 1
 
 
-def test_a_run_of_rgb_pictures_is_scored_by_the_color_features(tmp_path):
+def test_a_run_of_rgb_images_is_scored_by_the_color_features(tmp_path):
     run = tiny.train(tmp_path, data=tiny.data_file(tmp_path, shape=(3, 16, 16)), steps=2)
-    found = scoring.evaluate_run(run, count=40)
-    assert found.evaluation.protocol.features == "gv1-color"
-    assert np.isfinite(found.as_json()["fid"])
+    result = scoring.evaluate_run(run, count=40)
+    assert result.evaluation.protocol.features == "gv1-color"
+    assert np.isfinite(result.as_json()["fid"])
 
 
-def test_a_run_can_be_held_against_other_real_images_of_its_shape_only(tmp_path, run):
+def test_a_run_can_be_compared_with_other_real_images_of_its_shape_only(tmp_path, run):
     others = tmp_path / "others.npy"
     np.save(others, tiny.images(80, (1, 12, 12), seed=5))
     assert scoring.evaluate_run(run, data=others, count=40).evaluation.protocol.reference == "others"
@@ -183,17 +183,17 @@ def test_a_run_can_be_held_against_other_real_images_of_its_shape_only(tmp_path,
 
 def test_another_test_split_is_another_protocol_and_another_baseline(tmp_path):
     train = tiny.images(80, (1, 28, 28))
-    found = []
+    results = []
     for seed in (5, 6):
         path = tmp_path / "set.npz"
         arrays = {"x_train": train[:, 0], "x_test": tiny.images(60, (1, 28, 28), seed=seed)[:, 0]}
         labels = {f"y_{part}": np.zeros(len(arrays[f"x_{part}"]), np.int64) for part in ("train", "test")}
         np.savez(path, **arrays, **labels)
         images = saved(tmp_path / "fakes.npy", tiny.images(60, (1, 28, 28), seed=9))
-        found.append(scoring.evaluate_images(images, data=path))
+        results.append(scoring.evaluate_images(images, data=path))
     with pytest.raises(UserError, match="held_out_fingerprint"):
-        require_same(*(f.evaluation.protocol for f in found))
-    assert found[0].evaluation.baseline != found[1].evaluation.baseline
+        require_same(*(f.evaluation.protocol for f in results))
+    assert results[0].evaluation.baseline != results[1].evaluation.baseline
 
 
 def test_a_run_trained_on_the_test_split_is_scored_against_that(tmp_path):
@@ -207,9 +207,9 @@ def test_a_run_trained_on_the_test_split_is_scored_against_that(tmp_path):
     test = tiny.train(tmp_path, steps=1, data=path, name="test", split="test")
     both = tiny.train(tmp_path, steps=1, data=path, name="all", split="all")
     assert scoring.evaluate_run(test, count=40).evaluation.protocol.reference == "set test"
-    found = scoring.evaluate_run(both, count=40)
-    assert found.evaluation.protocol.reference == "set train"
-    assert "trained on the test split, too" in found.notes[0]
+    result = scoring.evaluate_run(both, count=40)
+    assert result.evaluation.protocol.reference == "set train"
+    assert "trained on the test split, too" in result.notes[0]
 
 
 def test_a_run_whose_data_has_changed_is_not_scored_against_the_change(tmp_path, capsys):
@@ -260,12 +260,12 @@ def test_a_missing_checkpoint_is_refused_before_any_work(run, monkeypatch, capsy
 @pytest.mark.full_data
 def test_mnists_own_test_set_reaches_the_baseline_exactly(tmp_path):
     test = ganvas.load_dataset("mnist", split="test")
-    found = scoring.evaluate_images(saved(tmp_path / "test.npy", test.images), data="mnist").as_json()
+    result = scoring.evaluate_images(saved(tmp_path / "test.npy", test.images), data="mnist").as_json()
     for key in ("fid", "kid", "precision", "recall", "density", "coverage", "vendi"):
-        assert found[key] == found[f"{key}_baseline"]
-    assert found["modes"] == 10
-    assert 0.5 < found["precision"] < 1
-    assert 0.98 < 1 - found["copies"] < 1
+        assert result[key] == result[f"{key}_baseline"]
+    assert result["modes"] == 10
+    assert 0.5 < result["precision"] < 1
+    assert 0.98 < 1 - result["copies"] < 1
 
 
 @pytest.fixture

@@ -1,11 +1,17 @@
-"""`describe_dataset`: what `ganvas data NAME` prints about a set."""
+"""What `ganvas data NAME` prints about a set, and the preview that it writes."""
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ganvas.data.image_set import ImageSet, iter_chunks
+from ganvas.data.load import load_dataset
+from ganvas.errors import GanvasError
+from ganvas.utils.io import write_bytes
+
+PREVIEW_ROWS, PREVIEW_COLUMNS = 5, 6
 
 
 @dataclass(frozen=True)
@@ -75,3 +81,27 @@ def describe_dataset(images: ImageSet) -> Description:
         fingerprint=images.fingerprint,
         duplicates=len(images) - distinct,
     )
+
+
+def describe_test_split(name: str, *, size: int | None = None, resize: str | None = None) -> str:
+    """The test split of the set `name` in one line; "" where it has none, or it cannot be read."""
+    try:
+        test = load_dataset(name, split="test", size=size, resize=resize)
+    except GanvasError:
+        return ""
+    _, height, width = test.image_shape
+    labels = "no labels" if test.labels is None else f"{len(test.labels):,} labels"
+    return f"test split   {len(test):,} images of {height}x{width}, {labels}"
+
+
+def save_preview(images: ImageSet, out: Path) -> int:
+    """Write the first images, enlarged, as a grid of 5 rows and 6 columns; return how many they are.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
+    from ganvas.utils.images import encode_png, make_grid, to_pil, upscale  # they import Pillow
+
+    first = images.images[: PREVIEW_ROWS * PREVIEW_COLUMNS]
+    write_bytes(out, encode_png(upscale(to_pil(make_grid(first, PREVIEW_COLUMNS)), 280)))
+    return len(first)

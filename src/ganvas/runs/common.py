@@ -19,7 +19,7 @@ from ganvas.errors import GanvasError, UserError
 from ganvas.recipes.schema import Recipe
 from ganvas.report import report
 from ganvas.runs.directory import RunDirectory
-from ganvas.runs.evaluate import evaluate_run, nearest_training_images, report_extras
+from ganvas.runs.evaluate import evaluate_run, save_evaluation
 from ganvas.runs.run import Run
 from ganvas.training.objectives import OBJECTIVES, as_objective
 from ganvas.utils import devices
@@ -53,8 +53,7 @@ def evaluate_and_report(directory: RunDirectory, *, images: ImageSet, quiet: boo
     if scores is not None:
         try:
             result = evaluate_run(run, count=scores.final, images=images)
-            nearest_training_images(result).save(directory.neighbors)
-            extras = report_extras(result)
+            extras = save_evaluation(run, result)
             for line in [*(f"note: {note}" for note in result.notes), *result.lines()]:
                 display.say(line)
         except GanvasError as error:  # a failed score must not lose the run

@@ -15,7 +15,7 @@ import safetensors.numpy
 
 from ganvas.data import ImageSet
 from ganvas.data.clusters import Labels
-from ganvas.errors import RunError
+from ganvas.errors import RunError, UserError, did_you_mean
 from ganvas.recipes.schema import Recipe
 from ganvas.runs.directory import ClusterRecord, RunDirectory, RunRecord
 from ganvas.training.conditioning import conditioning_labels
@@ -59,6 +59,34 @@ def cluster_record(labels: Labels | None, recipe: Recipe) -> ClusterRecord | Non
     assert labels is not None
     counts = np.bincount(labels, minlength=recipe.classes).tolist()
     return ClusterRecord(counts=tuple(counts), sha256=_digest(labels))
+
+
+def class_number(record: RunRecord, class_: str | int, run: str) -> int:
+    """The number of the class that `class_` names, or is; `run` is the run's path, for error lines.
+
+    Raises:
+        UserError: a run without classes, no such class, or one without images.
+    """
+    names = record.class_names
+    if not record.recipe.classes:
+        raise UserError(
+            f"class {class_}: {run} is not conditional; to ask for a class, train with the option conditional"
+        )
+    if record.recipe.conditioned_on_clusters and str(class_) not in names:
+        raise UserError(
+            f"class {class_}: {run} is conditioned on clusters of the pixels, not on classes; train with the "
+            f"option conditional for these, or take one of {names[0]} to {names[-1]}"
+        )
+    numbers_are_names = any(name.isdecimal() for name in names)  # then 1 is a name, not a number
+    if str(class_) in names:
+        number = names.index(str(class_))
+    elif not numbers_are_names and str(class_).isdecimal() and int(class_) < len(names):
+        number = int(class_)
+    else:
+        raise UserError(f"class {class_}: {did_you_mean(str(class_), names)}")
+    if not record.class_counts[number]:
+        raise UserError(f"class {class_}: there was no image of it to learn from")
+    return number
 
 
 def write_clusters(directory: RunDirectory, labels: Labels) -> None:

@@ -9,14 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ganvas import metrics
 from ganvas.data import ImageSet, load_dataset
-from ganvas.data.image_set import iter_chunks
-from ganvas.errors import DataError, GanvasError, UserError, printable
+from ganvas.errors import DataError, GanvasError, StorageError, UserError, printable
 from ganvas.evaluation import (
     Evaluation,
     Reference,
@@ -29,10 +25,11 @@ from ganvas.evaluation.metric_info import metric_infos
 from ganvas.evaluation.score import MIN_IMAGES
 from ganvas.metrics import Estimate
 from ganvas.report import Extras, report
+from ganvas.runs.neighbors import nearest_training_images, report_extras
 from ganvas.runs.run import Run, StepChoice
 from ganvas.utils import memory
-from ganvas.utils.images import ImageArray, encode_png, make_grid, to_pil, upscale
-from ganvas.utils.io import write_bytes
+from ganvas.utils.images import ImageArray
+from ganvas.utils.io import write_json
 
 REPORT_IMAGES = 1_000  # images drawn for a report's nearest neighbors
 MAX_IMAGES = 100_000  # images scored: beyond that nothing changes but the time
@@ -40,7 +37,20 @@ MAX_IMAGES = 100_000  # images scored: beyond that nothing changes but the time
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """An evaluation, of what, and the images with their features."""
+    """An evaluation, of what, and the images with their features.
+
+    Attributes:
+        evaluation: the scores, their real-data baseline and protocol.
+        reference: the real images that it was compared with.
+        images: uint8 [N, C, H, W].
+        features: of the images, float32 [N, D].
+        subject: what was scored, in words.
+        step: the checkpoint, of a run.
+        seconds: it took.
+        notes: what the user should know, a line each.
+        accuracy: the classification accuracy score and that of real images, of a conditional run.
+        files: what was written to the run's directory.
+    """
 
     evaluation: Evaluation
     reference: Reference
@@ -51,6 +61,7 @@ class EvaluationResult:
     seconds: float
     notes: tuple[str, ...] = ()
     accuracy: tuple[Estimate, float] | None = None
+    files: tuple[Path, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """`Evaluation.as_json` with `subject`, `step` and `seconds`."""
@@ -63,6 +74,19 @@ class EvaluationResult:
             **self.evaluation.as_json(), **cas,
             "subject": self.subject, **step, "seconds": round(self.seconds, 3),
         }  # fmt: skip
+
+    def save(self, out: str | Path) -> Path:
+        """Write `as_json()` to `out`, a .json file, and return it.
+
+        Raises:
+            UserError: another kind of file.
+            StorageError: the disk is full or not writable.
+        """
+        path = Path(out).expanduser()
+        if path.suffix.lower() != ".json":
+            raise UserError(f"out {path}: expected a .json")
+        write_json(path, self.as_json())
+        return path
 
     def lines(self) -> list[str]:
         """The table that people read."""
@@ -117,6 +141,9 @@ def evaluate(
 ) -> EvaluationResult:
     """Score a run's generator, or the images of a path, against real images.
 
+    Where nothing but the number and seed of a run's images was asked for, the scores are kept in the run
+    (`evaluation.json`, `neighbors.png`, `report.html`): runs are compared by them.
+
     Args:
         subject: a run or its directory; or a folder or .zip of images, a .npz or a .npy.
         data: the real images; what the run was trained on where None.
@@ -138,7 +165,15 @@ def evaluate(
         if size is not None or resize is not None:
             raise UserError("size and resize are for the images of a path: a run has its own size")
         run = subject if isinstance(subject, Run) else Run.open(subject)
-        return evaluate_run(run, data=data, count=count, seed=seed, step=step, ema=ema, features=features)
+        result = evaluate_run(run, data=data, count=count, seed=seed, step=step, ema=ema, features=features)
+        if (data, step, ema, features) != (None, None, True, None):
+            note = f"{run.directory.evaluation} stays as it is: it is for the run's own data and features"
+            return dataclasses.replace(result, notes=(*result.notes, note))
+        try:
+            page = report(run, extras=save_evaluation(run, result))
+        except StorageError as error:
+            return dataclasses.replace(result, notes=(*result.notes, f"not saved in the run: {error}"))
+        return dataclasses.replace(result, files=(run.directory.evaluation, run.directory.neighbors, page))
     if step is not None:
         raise UserError(f"step is for a run, and {subject} is none (no run.json there)")
     return evaluate_images(
@@ -158,10 +193,7 @@ def evaluate_run(
     features: str | None = None,
     images: ImageSet | None = None,
 ) -> EvaluationResult:
-    """Score `count` images of a run's generator.
-
-    `RUN/evaluation.json` is written where nothing but the number and seed of the images was asked for: runs
-    are compared by it.
+    """Score `count` images of a run's generator; nothing is written.
 
     Args:
         run: the run; its best checkpoint by score is taken unless `step` says otherwise.
@@ -182,18 +214,28 @@ def evaluate_run(
     reference = reference_of(run, data, features=features, images=images)
     sampled = run.sample(count, seed=seed, step=taken, ema=ema)
     pixels = np.asarray(sampled)
-    notes: tuple[str, ...] = ()
+    notes = tuple(run.notes)
     if run.record.data.split == "all" and data is None:
-        notes = (
+        notes += (
             "the run was trained on the test split, too: of copying, only that of the training split shows",
         )
     result = _evaluated(pixels, reference, f"{run.path}, step {taken}", taken, began, notes)
     if sampled.labels is not None and reference.images.class_names == run.record.data.class_names:
         accuracy = classification_accuracy_score(pixels, sampled.labels, reference)
         result = dataclasses.replace(result, accuracy=accuracy, seconds=time.perf_counter() - began)
-    if (data, step, ema, features) == (None, None, True, None):  # the question that runs are compared by
-        add_evaluation(run.directory.evaluation, result.as_json())
     return result
+
+
+def save_evaluation(run: Run, result: EvaluationResult) -> Extras:
+    """Keep an evaluation in its run (`evaluation.json`, `neighbors.png`); return what the report adds to it.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
+    add_evaluation(run.directory.evaluation, result.as_json())
+    near = nearest_training_images(result)
+    near.save(run.directory.neighbors)
+    return report_extras(result, near)
 
 
 def reference_of(
@@ -281,64 +323,6 @@ def evaluate_images(
     return _evaluated(np.ascontiguousarray(images), reference, str(path), None, began, tuple(notes))
 
 
-@dataclass(frozen=True)
-class TrainingNeighbors:
-    """Images that lie closest to a training image, and what lies nearest to them.
-
-    Attributes:
-        images: uint8 [P, C, H, W], the closest first, by features.
-        by_features: the training images nearest by features, uint8 [P, K, C, H, W].
-        by_pixels: the same by pixels.
-        distances: by features, [P, K].
-    """
-
-    images: ImageArray
-    by_features: ImageArray
-    by_pixels: ImageArray
-    distances: list[list[float]]
-
-    def sheet(self) -> ImageArray:
-        """Row by row: the image, its nearest by features, its nearest by pixels; uint8 [C, H, W].
-
-        What copies shows here as twins.
-        """
-        blank = np.zeros_like(self.images[:, None])
-        rows = np.concatenate([self.images[:, None], blank, self.by_features, blank, self.by_pixels], axis=1)
-        return make_grid(rows.reshape(-1, *self.images.shape[1:]), rows.shape[1])
-
-    def save(self, path: Path) -> None:
-        """Write the sheet as a PNG."""
-        write_bytes(path, encode_png(upscale(to_pil(self.sheet()), 280)))
-
-
-def nearest_training_images(result: EvaluationResult, count: int = 10, nearest: int = 3) -> TrainingNeighbors:
-    """The `count` images of an evaluation closest to training images, with their neighbors."""
-    real = result.reference
-    closest = metrics.nearest_neighbors(result.features, real.features, 1)[0][:, 0].argsort()[:count]
-    distances, index = metrics.nearest_neighbors(result.features[closest], real.features, nearest)
-    images = result.images[closest.numpy()]
-    by_pixels = _nearest_by_pixels(images, real.images.images, nearest)
-    return TrainingNeighbors(
-        images, real.images.images[index.numpy()], real.images.images[by_pixels], distances.tolist()
-    )
-
-
-def report_extras(result: EvaluationResult) -> Extras:
-    """What a report shows of an evaluation beside its numbers: nearest training images."""
-    near = nearest_training_images(result)
-    score, baseline = result.evaluation.score, result.evaluation.baseline
-    note = (
-        f"the {len(near.images)} of {len(result.images):,} images that lie closest to a training image. "
-        f"{score.copies.value:.1%} of all lie closer to one than 99% of held-out real images do; of held-out "
-        f"real images themselves, {baseline['copies']:.1%}"
-    )
-    rows = [
-        (image, list(real), distances)
-        for image, real, distances in zip(near.images, near.by_features, near.distances, strict=True)
-    ]
-    return Extras(neighbors=rows, neighbor_note=note)
-
-
 def write_report(run: Run, out: Path | None = None) -> tuple[Path, str]:
     """Write a run's report with its nearest training images; return its path, and why they are left out.
 
@@ -352,18 +336,7 @@ def write_report(run: Run, out: Path | None = None) -> tuple[Path, str]:
         result = _evaluated(images, reference, str(run.path), taken, time.perf_counter())
     except GanvasError as error:
         return report(run, out), f"nearest training images are left out: {error}"
-    return report(run, out, extras=report_extras(result)), ""
-
-
-def _nearest_by_pixels(images: ImageArray, real: ImageArray, nearest: int) -> NDArray[np.int64]:
-    """Indices [P, nearest] of the reals with the least squared difference, piece by piece."""
-    flat = torch.from_numpy(images).flatten(1).float()
-    parts = []
-    for part in iter_chunks(real):
-        other = torch.from_numpy(np.ascontiguousarray(part)).flatten(1).float()
-        parts.append(other.square().sum(1) - 2 * flat @ other.T)  # the images' own squares are constant
-    result: NDArray[np.int64] = torch.cat(parts, 1).topk(nearest, largest=False).indices.numpy()
-    return result
+    return report(run, out, extras=report_extras(result, nearest_training_images(result))), ""
 
 
 def _evaluated(

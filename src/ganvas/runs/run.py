@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganvas.errors import RunError, UserError, did_you_mean
+from ganvas.errors import RunError, UserError
 from ganvas.evaluation.history import best_scored_step, scored_steps
-from ganvas.networks.conditioning import Batch, ConditionalGenerator, class_logits
-from ganvas.networks.layers import inference
+from ganvas.networks.conditioning import ConditionalGenerator
 from ganvas.recipes.schema import Recipe
 from ganvas.report.run_page import curves_page
 from ganvas.runs import animation as animation
+from ganvas.runs.conditioning import class_number
 from ganvas.runs.directory import RunDirectory, RunRecord
+from ganvas.runs.discriminate import compare_fixed_fakes, discriminate
 from ganvas.runs.image_batch import ImageBatch
 from ganvas.runs.notebook import Animation, HTMLPage
+from ganvas.runs.overwrite import recover_for_reading
 from ganvas.training import checkpoint, sampling
-from ganvas.training.rng import Stream
-from ganvas.training.state import build_discriminator, build_generator, new_discriminator, new_generator
+from ganvas.training.state import build_discriminator, build_generator
 from ganvas.utils import memory
-from ganvas.utils.images import ImageArray, to_float
+from ganvas.utils.images import ImageArray
+
+if TYPE_CHECKING:
+    from ganvas.callbacks.base import Callback
+    from ganvas.runs.evaluate import EvaluationResult
 
 StepChoice = int | str | None
 """Which checkpoint: a step's number, "best", "newest", or None for the best where there are scores."""
@@ -46,6 +51,7 @@ class Run:
             RunError: no run there, damaged, or of a newer format.
         """
         directory = RunDirectory(Path(path).expanduser())
+        recover_for_reading(directory.path)
         return cls(directory, directory.read())
 
     @property
@@ -125,13 +131,15 @@ class Run:
         Raises:
             RunError: no such checkpoint, or it is damaged.
         """
-        network = self._generator(step=step, epoch=epoch, ema=ema)
+        network = self.raw_generator(step=step, epoch=epoch, ema=ema)
         if not self.recipe.classes:
             return network
         frequencies = tuple(self.record.class_frequencies) or (1.0,) * self.recipe.classes
         return ConditionalGenerator(network, frequencies, _random_labels).eval()
 
-    def _generator(self, *, step: StepChoice = None, epoch: int | None = None, ema: bool = True) -> nn.Module:
+    def raw_generator(
+        self, *, step: StepChoice = None, epoch: int | None = None, ema: bool = True
+    ) -> nn.Module:
         """The network itself: z float32 [N, Z], or [N, Z + K] with the one-hot class -> images."""
         if epoch is not None:
             return self._generator_of_epoch(epoch)
@@ -180,7 +188,7 @@ class Run:
         _check_seed(seed)
         self._require_memory(count)
         classes = self._classes(count, class_)
-        network = self._generator(step=step, epoch=epoch, ema=ema)
+        network = self.raw_generator(step=step, epoch=epoch, ema=ema)
         frequencies = self.record.class_frequencies
         inputs = sampling.sample_inputs(self.recipe, count, seed, frequencies=frequencies, classes=classes)
         images = ImageBatch.of(sampling.generate(network, inputs.z, self.recipe.pixel_range, seed))
@@ -207,9 +215,74 @@ class Run:
         _check_seed(seed)
         self._require_memory(rows * columns)
         classes = self._classes(2 * rows, class_)
-        network, frequencies = self._generator(ema=ema), self.record.class_frequencies
+        network, frequencies = self.raw_generator(ema=ema), self.record.class_frequencies
         pixels = sampling.interpolate(network, self.recipe, rows, columns, seed, classes, frequencies)
         return ImageBatch.of(pixels, columns=columns)
+
+    def evaluate(
+        self,
+        *,
+        data: str | Path | None = None,
+        count: int = 10_000,
+        seed: int = 0,
+        step: StepChoice = None,
+        ema: bool = True,
+        features: str | None = None,
+    ) -> EvaluationResult:
+        """Score images of the generator against real ones; see `ganvas.evaluate`.
+
+        Raises:
+            UserError: too few images, no checkpoint, the real images are not available.
+        """
+        from ganvas.runs.evaluate import evaluate  # it opens runs, as the next two do
+
+        return evaluate(self, data=data, count=count, seed=seed, step=step, ema=ema, features=features)
+
+    def resume(
+        self,
+        *,
+        epochs: int | None = None,
+        steps: int | None = None,
+        data: str | Path | None = None,
+        mmap_threshold: float = memory.MMAP_THRESHOLD,
+        device: str = "auto",
+        tensorboard: bool | None = None,
+        health: str | None = None,
+        quiet: bool = False,
+        callbacks: Sequence[Callback | str] = (),
+    ) -> Self:
+        """Continue training, to the end or a new length, and return this run; see `ganvas.resume`."""
+        options = {key: value for key, value in locals().items() if key != "self"}
+        from ganvas.runs.resume import resume
+
+        self.record = resume(self.path, **options).record
+        self._networks.clear()
+        self._chosen.clear()
+        return self
+
+    def fork(
+        self,
+        *,
+        step: int | str = "best",
+        out: str | Path | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        epochs: int | None = None,
+        steps: int | None = None,
+        data: str | Path | None = None,
+        mmap_threshold: float = memory.MMAP_THRESHOLD,
+        device: str = "auto",
+        tensorboard: bool | None = None,
+        health: str | None = None,
+        quiet: bool = False,
+        callbacks: Sequence[Callback | str] = (),
+        command: str | None = None,
+    ) -> Run:
+        """Train a new run that continues from a checkpoint of this one; see `ganvas.fork`."""
+        options = {key: value for key, value in locals().items() if key != "self"}
+        from ganvas.runs.fork import fork
+
+        return fork(self.path, **options)
 
     def plot(self) -> HTMLPage:
         """The curves of losses, of D's outputs and of the scores; in a notebook they show themselves."""
@@ -242,19 +315,11 @@ class Run:
         """The discriminator's logit for each image uint8 [N, C, H, W]; above 0 it calls it real.
 
         In a conditional run it is the highest of the logits of all classes.
+
+        Raises:
+            UserError: images of another shape than the run's.
         """
-        network = self.discriminator()
-        expected = self.record.data.image_shape
-        if images.shape[1:] != expected:
-            raise UserError(
-                f"this run's discriminator judges images of shape {expected} (channels, height, "
-                f"width), got {images.shape[1:]}"
-            )
-        logits: list[float] = []
-        with inference(network):
-            for part in torch.from_numpy(np.ascontiguousarray(images)).split(sampling.CHUNK):
-                logits += _highest(network(to_float(part, self.recipe.pixel_range)))
-        return logits
+        return discriminate(self, images)
 
     def compare_fixed_fakes(self) -> tuple[ImageBatch, list[float], list[float]]:
         """One fixed z through the generator before and after training, judged before and after.
@@ -263,51 +328,20 @@ class Run:
             The two fakes uint8 [2, C, H, W], and the logits of the untrained and of the trained
             discriminator for each. The untrained networks are drawn again from the seed.
         """
-        shape, seed, recipe = self.record.data.image_shape, self.record.seed, self.recipe
-        inputs = sampling.sample_inputs(
-            recipe, 1, seed, Stream.GRID, frequencies=self.record.class_frequencies
-        )
-        before = sampling.generate(new_generator(recipe, shape, seed), inputs.z, recipe.pixel_range)
-        after = sampling.generate(self._generator(), inputs.z, recipe.pixel_range)
-        fakes = np.concatenate([before, after])
-        labels = None if inputs.labels is None else inputs.labels.repeat(2)
-        batch = Batch(to_float(torch.from_numpy(fakes), recipe.pixel_range), labels)
-        untrained, trained = new_discriminator(recipe, shape, seed), self.discriminator()
-        with inference(untrained, trained):
-            logits = [class_logits(network, batch).tolist() for network in (untrained, trained)]
-        return ImageBatch.of(fakes), logits[0], logits[1]
+        return compare_fixed_fakes(self)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     def __repr__(self) -> str:
         r = self.record
         return f"Run({str(self.path)!r}: {r.recipe.name} on {r.data.name}, step {self.step} of {r.steps})"
 
     def _classes(self, count: int, class_: str | int | None) -> Tensor | None:
-        """`count` times the class that is meant."""
+        """`count` times the class that is meant; None where none is."""
         if class_ is None:
             return None
-        if not self.recipe.classes:
-            raise UserError(
-                f"class {class_}: {self.path} is not conditional; to ask for a class, train "
-                f"with the option conditional"
-            )
-        names = self.record.class_names
-        if self.recipe.conditioned_on_clusters and str(class_) not in names:
-            raise UserError(
-                f"class {class_}: {self.path} is conditioned on clusters of the pixels, not on classes; "
-                f"train with the option conditional for these, or take one of {names[0]} to {names[-1]}"
-            )
-        numbered_class_names = not any(
-            name.isdecimal() for name in names
-        )  # else 1 could be a name and a number
-        if str(class_) in names:
-            number = names.index(str(class_))
-        elif numbered_class_names and str(class_).isdecimal() and int(class_) < len(names):
-            number = int(class_)
-        else:
-            raise UserError(f"class {class_}: {did_you_mean(str(class_), names)}")
-        if not self.record.class_counts[number]:
-            raise UserError(f"class {class_}: there was no image of it to learn from")
-        return torch.full((count,), number)
+        return torch.full((count,), class_number(self.record, class_, str(self.path)))
 
     def _note(self, note: str) -> None:
         if note not in self.notes:
@@ -351,11 +385,6 @@ class Run:
 
 def _random_labels(count: int, frequencies: tuple[float, ...]) -> Tensor:
     return torch.multinomial(torch.tensor(frequencies), count, replacement=True)
-
-
-def _highest(logits: Tensor) -> list[float]:
-    highest: list[float] = (logits if logits.dim() == 1 else logits.amax(1)).tolist()
-    return highest
 
 
 def _check_seed(seed: int) -> None:
