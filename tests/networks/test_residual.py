@@ -16,7 +16,7 @@ from ganvas.networks.layers import SameConv2d
 from ganvas.networks.spec import Init
 from ganvas.profiling import flops
 from ganvas.recipes.schema import Penalty
-from ganvas.utils.conv_arithmetic import kernel_taps
+from ganvas.utils.conv_arithmetic import macs_per_axis
 
 BASIC = Block(kind="basic", count=1)
 NECK = Block(kind="bottleneck", count=2, groups=4)
@@ -94,13 +94,13 @@ def test_groups_divide_the_macs_of_a_convolution():
         recipe = recipe_of(Block(kind="bottleneck", groups=groups))
         return flops.sample_macs(recipe, (1, 8, 8))
 
-    def grouped_taps(groups):
+    def grouped_macs(groups):
         inner = [2 * 16, 2 * 8]
         sides = [4, 8]
-        taps = [kernel_taps(side, side, 3, 1) ** 2 for side in sides]
-        return sum(t * i * i // groups for t, i in zip(taps, inner, strict=True))
+        pairs = [macs_per_axis(side, side, 3, 1) ** 2 for side in sides]
+        return sum(t * i * i // groups for t, i in zip(pairs, inner, strict=True))
 
-    assert counted(1) - counted(4) == grouped_taps(1) - grouped_taps(4)
+    assert counted(1) - counted(4) == grouped_macs(1) - grouped_macs(4)
 
 
 def recipe_of(block, **more):

@@ -19,7 +19,7 @@ from ganvas.recipes import auto
 from ganvas.training.rng import StepRNG
 from ganvas.training.state import new_discriminator, new_generator, new_state
 from ganvas.training.updates import make_update
-from ganvas.utils.conv_arithmetic import kernel_taps, same_padding
+from ganvas.utils.conv_arithmetic import macs_per_axis, same_padding
 
 MNIST = (1, 28, 28)
 CONV_7_14 = 32**2  # taps of a 5x5 kernel at stride 2, between maps of 7x7 and 14x14, none on padding
@@ -212,10 +212,10 @@ def every_tap(large, small, kernel, stride, before, dilation=1):
 def test_taps_on_padding_are_left_out(large, kernel, stride):
     small = -(-large // stride)
     before, _ = same_padding(large, small, kernel, stride)
-    assert kernel_taps(large, small, kernel, stride) == every_tap(large, small, kernel, stride, before)
+    assert macs_per_axis(large, small, kernel, stride) == every_tap(large, small, kernel, stride, before)
     for before, dilation in product((0, 2, 9), (1, 2)):
         by_hand = every_tap(large, small, kernel, stride, before, dilation)
-        assert kernel_taps(large, small, kernel, stride, before, dilation) == by_hand
+        assert macs_per_axis(large, small, kernel, stride, before, dilation) == by_hand
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 """Convolutions over small maps of many channels, by the convolution theorem.
 
 A 5x5 kernel over 7x7 pixels takes 841 multiplications per pair of channels, and 121 in the frequency domain:
-three per complex product (Gauss's method), one per real product. The transforms are linear in the map and in
-the kernel, so they are written as matrix multiplications:
+three for two complex numbers (Gauss), one for two real ones. The transforms are linear in the map and in the
+kernel, so they are written as matrix multiplications:
 
     y = C (A x * B w),    A [r, H * W], B [r, kernel pixels], C [H * W, r],
 
 where * stands for r matrix multiplications, each over all images and channels. In float32 the result is as
-exact as the plain sum; in bfloat16 it is rounded twice. A stride s angles each channel into s * s channels:
+exact as the plain sum; in bfloat16 it is rounded twice. A stride s splits each channel into s * s channels:
 every s-th pixel forms a map, every s-th kernel pixel a kernel. Source: Mathieu, Henaff and LeCun 2014, arXiv
 1312.5851.
 """
@@ -24,8 +24,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganvas.kernels.matmul import batched_multiply, is_tracing
-from ganvas.utils.autocast import in_autocast
-from ganvas.utils.conv_arithmetic import kernel_taps
+from ganvas.utils.conv_arithmetic import macs_per_axis
+from ganvas.utils.devices import in_autocast
 
 MAX_COST_RATIO = 0.6
 """Used up to this fraction of the plain convolution's multiplications, those of A and C included."""
@@ -69,10 +69,10 @@ def is_applicable(x: Tensor, shape: Shape) -> bool:
 def _is_cheaper(shape: Shape) -> bool:
     both, phases = math.prod(shape.channels), shape.stride**2
     plain = both * math.prod(
-        kernel_taps(side * shape.stride, side, shape.kernel, shape.stride) for side in shape.size
+        macs_per_axis(side * shape.stride, side, shape.kernel, shape.stride) for side in shape.size
     )
     offsets = shape.offsets(0), shape.offsets(1)
-    period = math.prod(_period(side, taps) for side, taps in zip(shape.size, offsets, strict=True))
+    period = math.prod(_period(side, axis) for side, axis in zip(shape.size, offsets, strict=True))
     transforms = math.prod(shape.size) * (phases * shape.channels[0] + shape.channels[1])
     return 3 * period // 2 * (phases * both + transforms) <= MAX_COST_RATIO * plain
 
@@ -82,7 +82,7 @@ def conv2d(x: Tensor, weight: Tensor, shape: Shape) -> Tensor:
     x, weight = _as_rounded(x, weight)
     n, (height, width) = len(x), shape.size
     cells = _to_phases(x, shape.stride).reshape(n, height * width, -1)
-    kernels = _kernels(weight.permute(2, 3, 0, 1), shape)  # [out, taps, phases * C]
+    kernels = _kernels(weight.permute(2, 3, 0, 1), shape)  # [out, cells, phases * C]
     # From the larger map to the smaller, a kernel pixel at offset d writes to offset -d.
     a, b, c = _plan(shape.size, *(tuple(-d for d in shape.offsets(axis)) for axis in (0, 1)), x.dtype)
     with torch.autocast(x.device.type, enabled=False):
@@ -97,7 +97,7 @@ def conv_transpose2d(x: Tensor, weight: Tensor, shape: Shape) -> Tensor:
     x, weight = _as_rounded(x, weight)
     n, (height, width) = len(x), shape.size
     pixels = x.permute(0, 2, 3, 1).reshape(n, height * width, -1)
-    kernels = _kernels(weight.permute(2, 3, 0, 1), shape)  # [C, taps, phases * out]
+    kernels = _kernels(weight.permute(2, 3, 0, 1), shape)  # [C, cells, phases * out]
     a, b, c = _plan(shape.size, *(tuple(shape.offsets(axis)) for axis in (0, 1)), x.dtype)
     with torch.autocast(x.device.type, enabled=False):
         y = _from_frequencies(c, batched_multiply(_to_frequencies(a, pixels), _to_frequencies(b, kernels)))
@@ -126,7 +126,7 @@ def _from_phases(y: Tensor, stride: int) -> Tensor:
 
 
 def _kernels(weight: Tensor, shape: Shape) -> Tensor:
-    """[k, k, small, large] -> [small, taps, s * s * large]: kernel pixels by cell, then by pixel in it."""
+    """[k, k, small, large] -> [small, cells, s * s * large]: kernel pixels by cell, then by pixel in it."""
     stride, sides = shape.stride, [len(shape.offsets(axis)) for axis in (0, 1)]
     before = [-shape.before[axis] % stride for axis in (0, 1)]
     behind = [sides[axis] * stride - before[axis] - shape.kernel for axis in (0, 1)]
@@ -142,13 +142,13 @@ def _period(side: int, offsets: Offsets | tuple[int, ...]) -> int:
 
 @functools.cache
 def _plan(size: Pair, rows: tuple[int, ...], columns: tuple[int, ...], dtype: torch.dtype) -> Plan:
-    """Matrices for a map of `size` and taps that write so many pixels on, by frequency.
+    """Matrices for a map of `size` and kernel pixels that write at these offsets, by frequency.
 
     Of two opposite frequencies one is enough: the other's numbers are its conjugates.
     """
     periods = _period(size[0], rows), _period(size[1], columns)
     pixels = _grid(range(size[0]), range(size[1]))
-    taps = _grid(rows, columns)
+    offsets = _grid(rows, columns)
     a: list[Tensor] = []
     b: list[Tensor] = []
     c: list[Tensor] = []
@@ -159,7 +159,7 @@ def _plan(size: Pair, rows: tuple[int, ...], columns: tuple[int, ...], dtype: to
                 continue
             angles = torch.tensor([u / periods[0], v / periods[1]], dtype=torch.float64) * 2 * math.pi
             x_re, x_im = (pixels @ angles).cos(), -(pixels @ angles).sin()
-            w_re, w_im = (taps @ angles).cos(), -(taps @ angles).sin()
+            w_re, w_im = (offsets @ angles).cos(), -(offsets @ angles).sin()
             y_re, y_im = x_re / math.prod(periods), x_im / math.prod(periods)
             if opposite == (u, v):  # a real number
                 a, b, c = [*a, x_re], [*b, w_re], [*c, y_re]

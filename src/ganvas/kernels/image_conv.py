@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganvas.kernels.matmul import is_tracing, linear
-from ganvas.utils.autocast import to_float32
+from ganvas.utils.devices import to_float32
 
 MAX_CHANNELS = 4
 _MAX_PATCH_BYTES = 2**28  # many large images use oneDNN, which needs no patches
@@ -98,6 +98,7 @@ class _SumPatches(torch.autograd.Function):
     def forward(
         ctx: Any, patches: Tensor, channels: int, kernel: int, stride: int, before: Size, size: Size
     ) -> Tensor:
+        """Return the image [N, C, *size]."""
         n, h, w, _ = patches.shape
         ctx.settings = kernel, stride, before, (h, w)
         full = [(side - 1) * stride + kernel for side in (h, w)]
@@ -112,6 +113,7 @@ class _SumPatches(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradient of the patches."""
         kernel, stride, before, size = ctx.settings
         patches = _patches(grads[0].contiguous(), kernel, stride, before, size)
         return patches, None, None, None, None, None

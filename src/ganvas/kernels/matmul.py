@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganvas.utils.autocast import in_autocast, to_float32
+from ganvas.utils.devices import in_autocast, processor_info, to_float32
 
 TALL_RATIO = 64
 """From this ratio of rows to columns on, the weight gradient runs faster as a convolution's in oneDNN."""
@@ -27,7 +27,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         # Add the bias last: oneDNN would start the sum with it, and a large bias rounds away small terms.
         return y if bias is None else y.add_(bias)
     y = F.linear(x, weight, None if in_autocast(x) else bias)
-    # In bfloat16 a sum with a bias of thousands (`tf1-dcgan` starts with such) would lose the product.
+    # In bfloat16 a sum with a bias of thousands (`tf1-dcgan` starts with such) would round x W away.
     return to_float32(y) + bias if in_autocast(x) and bias is not None else y
 
 
@@ -115,9 +115,5 @@ def _mkl_is_slow() -> bool:
         return False
     if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return False
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123 - a pseudo-file
-            text = lines.read(4096)
-    except OSError:
-        return False
-    return "AuthenticAMD" in text and "avx512f" in text
+    processor = processor_info()
+    return processor.get("vendor_id") == "AuthenticAMD" and "avx512f" in processor.get("flags", "").split()

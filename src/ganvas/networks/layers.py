@@ -18,7 +18,7 @@ from torch.nn.utils import parametrize
 
 from ganvas.kernels import dispatch
 from ganvas.networks.init import SelfInitialized
-from ganvas.utils.autocast import autocast_disabled, to_float32
+from ganvas.utils.devices import autocast_disabled, to_float32
 
 
 class Linear(nn.Linear):
@@ -75,6 +75,7 @@ class KerasBatchNorm(nn.Module):
         self.register_buffer("moving_variance", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return x normalized, by the batch's statistics in training and the moving ones otherwise."""
         w, b = self.weight, self.bias
         count = x.numel() // x.shape[1]
         if not self.training:
@@ -201,6 +202,7 @@ class Dropout(nn.Module):
         self._generator.manual_seed(seed)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return x with activations set to 0 at random and the others scaled, in training; else x."""
         if not self.training or self.rate == 0:
             return x
         words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)

@@ -1,11 +1,8 @@
-"""The measurement behind `ganvas bench`: images a second, and how far from the machine's own rate."""
+"""`ganvas bench`: images a second of a recipe, and how close it gets to what the machine can do."""
 
 from __future__ import annotations
 
 import statistics
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,24 +14,14 @@ from ganvas import recipes
 from ganvas.data import ImageSet, load_dataset
 from ganvas.data.batches import Batches
 from ganvas.errors import UserError
-from ganvas.evaluation import load_reference
-from ganvas.profiling import flops
-from ganvas.profiling.callback_cost import callback_seconds
-from ganvas.profiling.machine import peak_matmul_flops, synchronize
-from ganvas.profiling.profile import StepProfile
+from ganvas.evaluation import Reference, load_reference
+from ganvas.profiling import flops, timing
 from ganvas.recipes import auto
 from ganvas.recipes.durations import to_steps
 from ganvas.recipes.schema import Recipe
-from ganvas.training import checkpoint, updates
 from ganvas.training.conditioning import conditioning_labels
-from ganvas.training.loop import training_steps
-from ganvas.training.rng import StepRNG
-from ganvas.training.sampling import generate
-from ganvas.training.state import TrainState, new_state
+from ganvas.training.state import new_state
 from ganvas.utils import devices, memory
-
-WARM_UP = 5
-SAMPLED = 500  # images a sampling batch, as `ganvas sample` draws them
 
 
 @dataclass(frozen=True)
@@ -45,15 +32,15 @@ class BenchResult:
         images_per_second: median over the steps.
         images_per_second_low: the lower quartile.
         images_per_second_high: the upper quartile.
-        parts: seconds a step of each part; callbacks at their defaults, spread over the recipe's length.
-        operations_per_image: two for each MAC that the mathematics needs, padding left out.
+        parts: seconds a step of each part; callbacks at their defaults, averaged over the recipe's length.
+        operations_per_image: two for each MAC, see `ganvas.profiling.flops`.
         flops: operations a second that the steps reached.
-        machine_flops: what products of matrices reach here, at the same precision, in this run.
+        machine_flops: what matrix multiplications reach on this machine, at the same precision.
         sample_images_per_second: of the generator alone, in fp32.
         sample_ratio: its operations a second over the machine's in fp32.
         checkpoint_seconds: one save, to the disk.
         peak_memory_bytes: of the process (on a GPU, of its memory).
-        full_length_seconds: what the recipe's whole length takes here.
+        full_length_seconds: training for the recipe's full length on this machine.
     """
 
     recipe: str
@@ -80,7 +67,7 @@ class BenchResult:
 
     @property
     def ratio(self) -> float:
-        """The rate reached over the machine's own."""
+        """Operations a second that the steps reached, as a fraction of the machine's."""
         return self.flops / self.machine_flops
 
     def as_json(self) -> dict[str, Any]:
@@ -93,7 +80,7 @@ class BenchResult:
         return values
 
     def lines(self) -> list[str]:
-        """The lines that people read."""
+        """The result for people, as `ganvas bench` prints it."""
         step = self.batch_size / self.images_per_second
         channels, height, width = self.image_shape
         low, high = self.images_per_second_low, self.images_per_second_high
@@ -106,14 +93,15 @@ class BenchResult:
             f"{self.machine.get('threads')} threads",
             f"training     {self.images_per_second:,.0f} images/s (quartiles {low:,.0f} to {high:,.0f}, "
             f"{self.steps} steps), {step:.3f} s a step",
-            f"of a step    {fractions}",
+            f"step         {fractions}",
             f"operations   {self.operations_per_image / 1e6:,.0f} M an image, {self.flops / 1e9:,.0f} "
-            f"GFLOP/s; the machine's matrix products {self.machine_flops / 1e9:,.0f}: {self.ratio:.0%}",
+            f"GFLOP/s; the machine's matrix multiplications {self.machine_flops / 1e9:,.0f}: "
+            f"{self.ratio:.0%}",
             f"sampling     {self.sample_images_per_second:,.0f} images/s in fp32, {self.sample_ratio:.0%} of "
-            f"the machine's matrix products",
+            f"the machine's matrix multiplications",
             f"checkpoint   {self.checkpoint_seconds:.3f} s a save",
-            f"memory       {self.peak_memory_bytes / 2**20:,.0f} MiB at most",
-            f"whole length {self.full_length_steps:,} steps, about {length}",
+            f"memory       {self.peak_memory_bytes / 2**20:,.0f} MiB at its peak",
+            f"full length  {self.full_length_steps:,} steps, about {length}",
         ]
 
 
@@ -130,88 +118,66 @@ def run_benchmark(
     resize: str | None = None,
     mmap_threshold: float = memory.MMAP_THRESHOLD,
 ) -> BenchResult:
-    """Measure a recipe on this machine.
+    """Measure how fast a recipe trains and samples on this machine.
 
     Args:
         recipe: as `ganvas.train` takes it.
-        data: a set's name or path; the bundled digits where None: what is on the images takes no time.
+        data: a set's name or path; the bundled digits where None: their content does not matter.
         steps: timed, after a warm-up of 5.
         overrides: recipe keys by their path.
         precision: "auto", "fp32" or "bf16"; the recipe's where None.
         device: "auto", "cpu" or "cuda".
         threads: processor threads.
         size: side to which images are resized, with `resize`.
-        resize: how.
+        resize: "crop", "pad" or "resize".
         mmap_threshold: a set larger than this fraction of the free memory is memory-mapped.
 
     Raises:
-        UserError: anything asked for that cannot be.
+        UserError: a value that cannot be, or networks whose MACs cannot be counted.
+        MachineError: memory is full.
     """
     if steps < 3:
         raise UserError(f"steps {steps}: expected 3 or more")
-    changed = dict(overrides or {})
-    chosen = None if recipe == "auto" else _found(recipe).with_overrides(changed)
-    place = devices.resolve_device(device)
+    target = devices.resolve_device(device)
     devices.set_threads(threads)
     name = "mnist-5k" if data is None else data
+    named = _load_recipe(recipe, overrides or {})
     images = load_dataset(name, size=size, resize=resize, mmap_threshold=mmap_threshold)
-    if chosen is None:
-        chosen, _ = auto.auto_recipe(images.image_shape, len(images), None, changed)
-    kind = devices.resolve_precision(precision or chosen.precision, place)
-    dtype = torch.bfloat16 if kind == "bf16" else torch.float32
+    chosen = named or auto.auto_recipe(images.image_shape, len(images), None, overrides or {})[0]
     with devices.memory_errors():
-        machine_flops = peak_matmul_flops(place, dtype)
-        plain_flops = machine_flops if dtype == torch.float32 else peak_matmul_flops(place, torch.float32)
-        state = new_state(chosen, images.image_shape, 0, place)
-        batches = _batches(chosen, images, place)
-        seconds, parts = _training(chosen, state, batches, place, kind, steps)
-        sampled = _sampling(chosen, state, place)
-        checkpoint_seconds = _checkpoint(chosen, state)
-        parts["callbacks"] = callback_seconds(
+        return _measure(
             chosen,
-            state,
-            batches,
+            images,
+            target,
+            devices.resolve_precision(precision or chosen.precision, target),
+            steps,
             lambda: load_reference(name, size=size, resize=resize),
-            checkpoint_seconds,
-            sampled,
-            kind,
         )
-    rates = [chosen.batch_size / s for s in seconds]
-    low, middle, high = statistics.quantiles(rates, n=4)
-    per_step = 2 * flops.step_macs(chosen, images.image_shape)
-    length = to_steps(chosen.length, batches.steps_per_epoch)
-    return BenchResult(
-        recipe=chosen.name,
-        data=images.name,
-        image_shape=images.image_shape,
-        batch_size=chosen.batch_size,
-        precision=kind,
-        device=place.type,
-        machine=devices.describe_machine(place),
-        steps=steps,
-        images_per_second=middle,
-        images_per_second_low=low,
-        images_per_second_high=high,
-        parts=parts,
-        operations_per_image=per_step // chosen.batch_size,
-        flops=per_step * middle / chosen.batch_size,
-        machine_flops=machine_flops,
-        sample_images_per_second=sampled,
-        sample_ratio=2 * flops.sample_macs(chosen, images.image_shape) * sampled / plain_flops,
-        checkpoint_seconds=checkpoint_seconds,
-        peak_memory_bytes=_peak_memory(place),
-        full_length_steps=length,
-        # The mean: a lazy penalty is in some steps only.
-        full_length_seconds=length * (statistics.fmean(seconds) + parts["callbacks"]),
-    )
 
 
-def _found(recipe: str | Path | Recipe) -> Recipe:
-    return recipe if isinstance(recipe, Recipe) else recipes.load_recipe(recipe)
+def _load_recipe(recipe: str | Path | Recipe, overrides: Mapping[str, Any]) -> Recipe | None:
+    """The recipe with overrides; None for the automatic one, which is chosen for the images."""
+    if recipe == "auto":
+        return None
+    named = recipe if isinstance(recipe, Recipe) else recipes.load_recipe(recipe)
+    return named.with_overrides(overrides)
 
 
-def _batches(recipe: Recipe, images: ImageSet, device: torch.device) -> Batches:
-    return Batches(
+def _measure(
+    recipe: Recipe,
+    images: ImageSet,
+    device: torch.device,
+    precision: str,
+    steps: int,
+    reference: Callable[[], Reference],
+) -> BenchResult:
+    shape = images.image_shape
+    step_flops, sample_flops = 2 * flops.step_macs(recipe, shape), 2 * flops.sample_macs(recipe, shape)
+    machine_fp32 = machine_flops = timing.peak_matmul_flops(device, torch.float32)
+    if precision == "bf16":
+        machine_flops = timing.peak_matmul_flops(device, torch.bfloat16)
+    state = new_state(recipe, shape, 0, device)
+    batches = Batches(
         images,
         recipe.real_batch_size,
         order=recipe.data_order.order,
@@ -222,84 +188,33 @@ def _batches(recipe: Recipe, images: ImageSet, device: torch.device) -> Batches:
         steps_from=recipe.batch_size,
         num_classes=recipe.classes,
     )
-
-
-def _training(
-    recipe: Recipe, state: TrainState, batches: Batches, device: torch.device, precision: str, steps: int
-) -> tuple[list[float], dict[str, float]]:
-    """Seconds of each timed step, and of each part of a step."""
-
-    def random(step: int) -> StepRNG:
-        latent, frequencies = recipe.latent, [1.0] * recipe.classes
-        return StepRNG(0, step, latent.size, latent.distribution, device, frequencies)
-
-    def run(count: int) -> list[float]:
-        seconds, began = [], time.perf_counter()
-        for _ in training_steps(
-            state,
-            updates.make_update(recipe),
-            batches,
-            random,
-            pixel_range=recipe.pixel_range,
-            until=state.step + count,
-            precision=precision,
-        ):
-            synchronize(device)
-            seconds.append(time.perf_counter() - began)
-            began = time.perf_counter()
-        return seconds
-
-    run(WARM_UP)
-    seconds = run(steps)
-    parts, watched = StepProfile(device), max(steps // 4, 3)
-    with parts.watching(state, batches):
-        whole = run(watched)
-    return seconds, parts.fractions(sum(whole), watched)
-
-
-def _sampling(recipe: Recipe, state: TrainState, device: torch.device) -> float:
-    z = torch.randn(SAMPLED, recipe.generator_input_size, generator=torch.Generator().manual_seed(0))
-
-    def draw() -> object:
-        return generate(state.generator, z, recipe.pixel_range)
-
-    return SAMPLED / _median(draw, 5, device)
-
-
-def _checkpoint(recipe: Recipe, state: TrainState) -> float:
-    with tempfile.TemporaryDirectory(prefix="ganvas-bench-") as folder:
-
-        def save() -> None:
-            checkpoint.save(Path(folder), state, recipe)
-            state.step += 1
-
-        return _median(save, 3, torch.device("cpu"))
-
-
-def _median(call: Callable[[], object], rounds: int, device: torch.device) -> float:
-    """Median seconds of a call, after one that is not counted."""
-    call()
-    seconds = []
-    for _ in range(rounds):
-        synchronize(device)
-        began = time.perf_counter()
-        call()
-        synchronize(device)
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds)
-
-
-def _peak_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":  # it has no such count
-        return 0
-    if sys.platform.startswith("linux"):
-        # `ru_maxrss` below begins with what the parent process held when it started this one.
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    seconds, parts = timing.time_training(recipe, state, batches, device, precision, steps)
+    sampled = timing.sampling_rate(recipe, state, device)
+    saving = timing.time_checkpoint(recipe, state)
+    parts["callbacks"] = timing.time_callbacks(recipe, state, batches, reference, saving, sampled, precision)
+    low, median, high = statistics.quantiles([recipe.batch_size / s for s in seconds], n=4)
+    length = to_steps(recipe.length, batches.steps_per_epoch)
+    return BenchResult(
+        recipe=recipe.name,
+        data=images.name,
+        image_shape=shape,
+        batch_size=recipe.batch_size,
+        precision=precision,
+        device=device.type,
+        machine=devices.describe_machine(device),
+        steps=steps,
+        images_per_second=median,
+        images_per_second_low=low,
+        images_per_second_high=high,
+        parts=parts,
+        operations_per_image=step_flops // recipe.batch_size,
+        flops=step_flops * median / recipe.batch_size,
+        machine_flops=machine_flops,
+        sample_images_per_second=sampled,
+        sample_ratio=sample_flops * sampled / machine_fp32,
+        checkpoint_seconds=saving,
+        peak_memory_bytes=memory.peak_memory(device),
+        full_length_steps=length,
+        # By the mean: a lazy penalty is in some steps only.
+        full_length_seconds=length * (statistics.fmean(seconds) + parts["callbacks"]),
+    )

@@ -3,7 +3,7 @@
 A MAC is a multiplication and an addition: two operations. Counted are dense layers, convolutions and the two
 matrix multiplications of self-attention, from the shapes that pass through the network; nothing is computed.
 
-A kernel's taps on zero padding are left out: zeros add nothing to the result, so no step needs them, and a
+Kernel pixels on zero padding are left out: zeros add nothing to the result, so no step needs them, and a
 rate in operations a second that counts them flatters the kernel. Other tools (`torch.utils.flop_counter`,
 fvcore) count them, which makes 38% more for G of `tutorial-dcgan`.
 """
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ganvas import recipes
+from ganvas.errors import RecipeError
 from ganvas.networks import ImageShape
 from ganvas.networks.batch_dependence import is_batch_dependent
 from ganvas.networks.blocks import SelfAttention
@@ -26,7 +27,7 @@ from ganvas.networks.init import own_parameters
 from ganvas.networks.layers import SameConv2d, SameConvTranspose2d, inference
 from ganvas.recipes.durations import to_steps
 from ganvas.recipes.schema import Recipe, Scores
-from ganvas.utils.conv_arithmetic import kernel_taps, same_padding
+from ganvas.utils.conv_arithmetic import macs_per_axis, same_padding
 
 MAX_FRACTION = 0.05  # of the training time that scoring may take, where the recipe leaves it open
 
@@ -37,6 +38,10 @@ MACS_PER_SECOND = {"fp32": 150e9, "bf16": 330e9}
 STEP_SECONDS = 8e-3
 
 Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+
+
+class UncountableError(RecipeError):
+    """A network that cannot run on PyTorch's device "meta", which has shapes and no numbers."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +77,19 @@ def network_costs(recipe: Recipe, image_shape: ImageShape) -> tuple[NetworkCost,
     """Count the generator and the discriminator for images of `image_shape`, (C, H, W).
 
     Raises:
-        RuntimeError: a user's network that cannot run on the meta device.
+        UncountableError: a user's network that cannot run on the meta device.
     """
     with torch.device("meta"):
         generator = recipe.generator.build(image_shape, recipe.generator_input_size, recipe.pixel_range)
         discriminator = recipe.discriminator.build_conditional(image_shape, recipe.classes)
         z, image = torch.empty(1, recipe.generator_input_size), torch.empty(1, *image_shape)
-    return _count(generator, z), _count(discriminator, image)
+    try:
+        return _count(generator, z), _count(discriminator, image)
+    except RuntimeError as error:
+        raise UncountableError(
+            f"the MACs of recipe {recipe.name} cannot be counted: its networks do not run on the device "
+            f'"meta" ({str(error).partition(chr(10))[0]})'
+        ) from error
 
 
 def sample_macs(recipe: Recipe, image_shape: ImageShape) -> int:
@@ -115,7 +126,7 @@ def step_seconds(recipe: Recipe, image_shape: ImageShape, precision: str) -> flo
     """Estimate the seconds of a training step on two processor cores, in "fp32" or "bf16".
 
     Raises:
-        RuntimeError: a user's network that cannot run on the meta device.
+        UncountableError: a user's network that cannot run on the meta device.
     """
     return step_macs(recipe, image_shape) / MACS_PER_SECOND[precision] + STEP_SECONDS
 
@@ -131,7 +142,7 @@ def score_interval(recipe: Recipe, image_shape: ImageShape, steps_per_epoch: int
     try:
         step = step_seconds(recipe, image_shape, precision)
         macs = scores.images * (sample_macs(recipe, image_shape) + SCORING_MACS)
-    except RuntimeError:  # a user's network that cannot run on the meta device
+    except UncountableError:
         return steps_per_epoch
     seconds = macs / MACS_PER_SECOND["fp32"]
     return math.ceil(seconds / (MAX_FRACTION * step * steps_per_epoch)) * steps_per_epoch
@@ -181,15 +192,15 @@ def _layer_macs(layer: nn.Module, x: Tensor, y: Tensor) -> int:
         return 0
     large, small = (y, x) if layer.transposed else (x, y)
     if layer.padding_mode != "zeros":  # copies of pixels are work like any other
-        taps = math.prod((*small.shape[2:], *layer.kernel_size))
-        return taps * layer.in_channels * layer.out_channels // layer.groups
-    taps = math.prod(
-        kernel_taps(large.shape[2 + i], small.shape[2 + i], kernel, stride, before, dilation)
+        pairs = math.prod((*small.shape[2:], *layer.kernel_size))
+        return pairs * layer.in_channels * layer.out_channels // layer.groups
+    pairs = math.prod(
+        macs_per_axis(large.shape[2 + i], small.shape[2 + i], kernel, stride, before, dilation)
         for i, (kernel, stride, before, dilation) in enumerate(
             zip(layer.kernel_size, layer.stride, _padding(layer, large, small), layer.dilation, strict=True)
         )
     )
-    return taps * layer.in_channels * layer.out_channels // layer.groups
+    return pairs * layer.in_channels * layer.out_channels // layer.groups
 
 
 def _padding(layer: Conv, large: Tensor, small: Tensor) -> list[int]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganvas.recipes.schema import Augment
-from ganvas.utils.autocast import autocast_disabled
+from ganvas.utils.devices import autocast_disabled
 
 Uniform = Callable[..., Tensor]  # the sizes of a tensor -> U(0, 1), float32
 

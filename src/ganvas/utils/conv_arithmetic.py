@@ -24,22 +24,22 @@ def same_padding(large: int, small: int, kernel: int, stride: int) -> tuple[int,
     return total // 2, total - total // 2
 
 
-def kernel_taps(
+def macs_per_axis(
     large: int, small: int, kernel: int, stride: int, before: int | None = None, dilation: int = 1
 ) -> int:
-    """Count the pairs of a kernel's tap and a pixel of the larger side, in one dimension, without padding.
+    """Count the pairs of a kernel pixel and a pixel of the larger side along one axis, without padding.
 
     The same for a convolution from `large` to `small` and for its transpose.
 
     Args:
         large: a convolution's input side, a transposed convolution's output side.
         small: the other side.
-        kernel: taps.
+        kernel: side of the kernel.
         stride: pixels of the larger side from one position to the next.
         before: pixels of padding before the larger side; those of "same" where None.
-        dilation: pixels from one tap to the next.
+        dilation: pixels from one kernel pixel to the next.
 
-    >>> kernel_taps(7, 7, 5, 1)  # 35 less the 6 on padding
+    >>> macs_per_axis(7, 7, 5, 1)  # 35 less the 6 on padding
     29
     """
     if before is None:
@@ -47,6 +47,4 @@ def kernel_taps(
     if dilation == 1:
         starts = [i * stride - before for i in range(small)]
         return sum(max(min(start + kernel, large) - max(start, 0), 0) for start in starts)
-    return sum(
-        0 <= i * stride - before + tap * dilation < large for i in range(small) for tap in range(kernel)
-    )
+    return sum(0 <= i * stride - before + j * dilation < large for i in range(small) for j in range(kernel))

@@ -1,12 +1,14 @@
-"""Where a run computes, and what that machine is."""
+"""Where a run computes, at which precision, and what that machine is."""
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from torch import Tensor
 
 from ganvas.errors import DeviceError, MachineError
 
@@ -36,13 +38,25 @@ def make_deterministic(device: torch.device) -> None:
         torch.backends.cudnn.benchmark = False
 
 
-def has_bf16() -> bool:
-    """Whether this processor multiplies bf16 itself (AVX512-BF16 or AMX); known on Linux alone."""
+@functools.cache
+def processor_info() -> dict[str, str]:
+    """Return what Linux says of the first processor in /proc/cpuinfo; elsewhere nothing is known."""
+    info: dict[str, str] = {}
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123 - a pseudo-file
-            flags = next((line.split() for line in lines if line.startswith("flags")), [])
+            for line in lines:
+                key, separator, value = line.partition(":")
+                if not separator:  # the end of the first processor
+                    break
+                info[key.strip()] = value.strip()
     except OSError:
-        return False
+        pass
+    return info
+
+
+def has_bf16() -> bool:
+    """Return whether this processor multiplies bf16 itself (AVX512-BF16 or AMX); known on Linux only."""
+    flags = processor_info().get("flags", "").split()
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
@@ -61,19 +75,35 @@ def resolve_precision(name: str, device: torch.device) -> str:
 
 
 def autocast(name: str, device: torch.device) -> torch.autocast:
-    """A context in which products are of the precision "fp32" or "bf16".
+    """Return a context in which matrix multiplications and convolutions run in "fp32" or "bf16".
 
-    In bf16 the weights stay fp32 and are rounded for each step; sums within a product are fp32; logits,
-    losses, moving statistics and optimizers are fp32.
+    In bf16 the parameters stay fp32 and are rounded in each step; sums within a multiplication are fp32;
+    logits, losses, moving statistics and optimizers are fp32.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16")
 
 
+def in_autocast(x: Tensor) -> bool:
+    """Return whether matrix multiplications on x's device run in reduced precision here."""
+    device = x.device.type
+    return device in ("cpu", "cuda") and torch.is_autocast_enabled(device)
+
+
+def autocast_disabled(x: Tensor) -> AbstractContextManager[object]:
+    """Return a context in which operations on x's device run in full precision."""
+    return torch.autocast(x.device.type, enabled=False) if in_autocast(x) else nullcontext()
+
+
+def to_float32(x: Tensor) -> Tensor:
+    """Return x in float32 if it is bfloat16 or float16, else x itself."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
 def describe_machine(device: torch.device) -> dict[str, str | int]:
-    """What a run records of its machine: processor, threads, system, library versions."""
+    """Return what a run records of its machine: device, processor, threads, system, versions."""
     machine: dict[str, str | int] = {
         "device": device.type,
-        "processor": processor_name(),
+        "processor": processor_info().get("model name") or platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -82,18 +112,6 @@ def describe_machine(device: torch.device) -> dict[str, str | int]:
     if device.type == "cuda":
         machine["gpu"] = torch.cuda.get_device_name(device)
     return machine
-
-
-def processor_name() -> str:
-    """The processor's name; Linux tells it in /proc, others through `platform`."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123 - a pseudo-file
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def set_threads(threads: int | None) -> None:
@@ -111,7 +129,7 @@ def set_threads(threads: int | None) -> None:
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """Say in one line that memory ran out, on either device."""
+    """Within the context, memory that runs out, on either device, becomes a `MachineError`."""
     hint = "a smaller batch or network may fit, e.g. batch_size=64"
     try:
         yield

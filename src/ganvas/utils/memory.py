@@ -11,6 +11,7 @@ from ganvas.errors import MachineError
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
 # A data set larger than this fraction of the available memory is memory-mapped by default.
@@ -44,6 +45,27 @@ def require_memory(needed: int, what: str, hint: str) -> None:
         raise MachineError(
             f"{what} needs about {needed / 2**30:,.1f} GiB of memory, {free / 2**30:.1f} GiB are free: {hint}"
         )
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most bytes that this process has held, of the GPU's memory where `device` is one."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    if sys.platform.startswith("linux"):
+        # `ru_maxrss` below starts at what the parent process held when it started this one.
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def release_pages(array: NDArray[np.uint8]) -> None:
