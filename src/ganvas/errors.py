@@ -19,13 +19,19 @@ A message is one line: what was expected, what came, what to do.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+_MOST_LETTERS = 80  # of one name in a list of names
 
 
 class GanvasError(Exception):
     """Root of the tree; `exit_code` is what the command line returns for it."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The message, printable: whatever a message quotes (names of files, classes, keys) is escaped."""
+        return printable(super().__str__())
 
 
 class UserError(GanvasError):
@@ -92,10 +98,25 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    listed = ", ".join(map(printable, names[:30]))
-    return f"known: {listed}" + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+    return f"known: {first_few(names, 30)}"
 
 
-def printable(name: str) -> str:
-    """A name from outside for one line of output: control characters are escaped."""
-    return name if name.isprintable() else repr(name)[1:-1]
+def first_few(names: Sequence[str], most: int) -> str:
+    """The first `most` of names from outside for one line of output, and the number of the others.
+
+    >>> first_few(["a", "b", "c", "d"], 2)
+    'a, b and 2 more'
+    """
+    listed = ", ".join(
+        printable(n if len(n) <= _MOST_LETTERS else f"{n[:_MOST_LETTERS]}…") for n in names[:most]
+    )
+    return f"{listed} and {len(names) - most:,} more" if len(names) > most else listed
+
+
+def printable(text: str) -> str:
+    r"""Text from outside for one line of output: line breaks, control characters, broken UTF-8 are escaped.
+
+    >>> printable("photo\x1b[2J.png")
+    'photo\\x1b[2J.png'
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ganvas.data.image_set import ImageSet, iter_chunks
 from ganvas.data.load import load_dataset
-from ganvas.errors import GanvasError
+from ganvas.errors import GanvasError, first_few, printable
 from ganvas.utils.io import write_bytes
 
 PREVIEW_ROWS, PREVIEW_COLUMNS = 5, 6
@@ -41,10 +41,10 @@ class Description:
         """The description as text, one fact per line."""
         count, channels, height, width = self.shape
         kind = "gray" if channels == 1 else "RGB"
-        counts = ", ".join(f"{name} {number:,}" for name, number in self.classes) or "no labels"
+        counts = first_few([f"{name} {number:,}" for name, number in self.classes], 50) or "no labels"
         return [
             f"name         {self.name}",
-            f"source       {self.source}",
+            f"source       {printable(self.source)}",
             f"images       {count:,} of {height}x{width} (height x width), {kind}, uint8",
             f"classes      {len(self.classes)}: {counts}" if self.classes else f"classes      {counts}",
             f"pixels       {self.pixel_min} to {self.pixel_max}, mean {self.pixel_mean:.2f}",

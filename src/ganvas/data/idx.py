@@ -6,6 +6,7 @@ code, the number of dimensions, each dimension as a big-endian 32-bit number, th
 
 import gzip
 import math
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +45,7 @@ def idx_file(folder: Path, name: str) -> Path | None:
     """The path of an IDX file: plain or .gz, or as some unpackers rename it (.idx3); None if missing."""
     for stem in (name, name.replace("-idx", ".idx")):
         for path in (folder / stem, folder / f"{stem}.gz"):
-            if path.is_file():
+            if os.path.lexists(path):  # what is no regular file is refused when it is opened
                 return path
     return None
 

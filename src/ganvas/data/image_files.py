@@ -7,6 +7,7 @@ How image modes are converted:
 - EXIF orientation is applied; of an animation the first frame is taken.
 """
 
+import os
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 MOST_PIXELS = 64 * 2**20
+MOST_FILE_BYTES = 64 * 2**20
 # EXIF orientation to the Image.Transpose that undoes it.
 _UPRIGHT = {
     2: "FLIP_LEFT_RIGHT",
@@ -106,6 +108,10 @@ def _damaged(where: str, error: Exception) -> DataError:
 def _opened(stream: BinaryIO, where: str) -> "Image.Image":
     from PIL import Image
 
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    if size > MOST_FILE_BYTES:  # some decoders read the whole file at once
+        raise DataError(f"{where}: expected an image of at most {MOST_FILE_BYTES:,} bytes, got {size:,}")
     try:
         image = Image.open(stream, formats=_FORMATS)
     except Image.DecompressionBombError as error:

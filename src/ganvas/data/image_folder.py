@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -17,19 +17,18 @@ from typing import BinaryIO
 import numpy as np
 
 from ganvas.data.files import file_stamp, open_file, read_errors
-from ganvas.data.image_files import ImageInfo, decode, looks_like_image, read_info
+from ganvas.data.image_files import MOST_FILE_BYTES, ImageInfo, decode, looks_like_image, read_info
 from ganvas.data.image_set import rows_per_chunk, validate_image_shape
 from ganvas.data.image_stream import ImageArray, ImageStream, Labels, read_exactly
 from ganvas.data.resize import Resize
 from ganvas.data.safe_zip import members, open_zip
-from ganvas.errors import DataError
+from ganvas.errors import DataError, first_few, printable
 
 # A file with such an ending is meant to be an image, so it must be one.
 _ENDINGS = {
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp",
     ".gif", ".tif", ".tiff", ".avif", ".heic", ".jp2", ".ico", ".ppm", ".pgm",
 }  # fmt: skip
-_MOST_FILE_BYTES = 64 * 2**20
 
 # The path of an image in its folder or archive.
 Name = PurePosixPath
@@ -38,17 +37,39 @@ Opener = Callable[[Name], AbstractContextManager[BinaryIO]]
 
 @dataclass(frozen=True)
 class _ImageFiles:
-    """Files by name, and how to open them; `open_files` keeps the archive open while they are read."""
+    """Files by name, and how to open them.
+
+    Attributes:
+        path: the folder or archive.
+        names: of its files, in the order of the images.
+        open_files: gives a function that opens a file; it keeps an archive open while they are read.
+        stamp: see `ImageStream`.
+        skipped: names of what cannot be read.
+    """
 
     path: Path
     names: list[Name]
     open_files: Callable[[], AbstractContextManager[Opener]]
     stamp: str
+    skipped: list[Name] = field(default_factory=list)
 
 
 def read_folder(path: Path, resize: Resize | None = None) -> ImageStream:
     """The images of a folder; see the head of this file and `_read`."""
-    files = {Name(file.relative_to(path).as_posix()): file for file in _walk(path) if _is_visible(file, path)}
+    files: dict[Name, Path] = {}
+    skipped: list[Name] = []  # pipes, sockets, devices and links that lead nowhere
+    for file in _walk(path):
+        name = Name(file.relative_to(path).as_posix())
+        if not _hidden(name):
+            if file.is_file():
+                files[name] = file
+            elif name.suffix.lower() in _ENDINGS:
+                raise DataError(
+                    f"{path}: {name}: expected an image, got a link that leads nowhere, or something that is "
+                    "not a regular file; remove it"
+                )
+            else:
+                skipped.append(name)
 
     @contextmanager
     def open_files() -> Iterator[Opener]:
@@ -56,7 +77,7 @@ def read_folder(path: Path, resize: Resize | None = None) -> ImageStream:
         yield lambda name: open_file(files[name])
 
     stamps = "\n".join(f"{name} {file_stamp(files[name])}" for name in sorted(files))
-    return _read(_ImageFiles(path, sorted(files), open_files, stamps), resize)
+    return _read(_ImageFiles(path, sorted(files), open_files, stamps, skipped), resize)
 
 
 def read_zip(path: Path, resize: Resize | None = None) -> ImageStream:
@@ -74,9 +95,9 @@ def read_zip(path: Path, resize: Resize | None = None) -> ImageStream:
             def open_member(name: Name) -> Iterator[BinaryIO]:
                 """A member's content, checked against its size and checksum."""
                 size = names[name].file_size
-                if size > _MOST_FILE_BYTES:
+                if size > MOST_FILE_BYTES:
                     raise DataError(
-                        f"{path}: {name}: expected an image of at most {_MOST_FILE_BYTES} bytes, "
+                        f"{path}: {name}: expected an image of at most {MOST_FILE_BYTES} bytes, "
                         f"got {size}; replace or remove it"
                     )
                 with read_errors(f"{path}: {name}"), archive.open(names[name]) as stream:
@@ -126,7 +147,7 @@ def load_images(
     else:
         with open_file(path) as file:
             pixels = decode(file, str(path), target)[None]
-        names = [str(path)]
+        names = [printable(str(path))]
     if pixels.shape[1] != channels:
         kinds = {1: "gray", 3: "RGB"}
         raise DataError(f"{path}: expected {kinds[channels]} images, got {kinds[pixels.shape[1]]}; convert")
@@ -159,7 +180,7 @@ def _read(source: _ImageFiles, resize: Resize | None) -> ImageStream:
         origin=f"{source.path.resolve()}\n{resize}",
         stamp=source.stamp,
         note=_note(source, infos, others),
-        names=tuple(str(name) for name in names),
+        names=tuple(printable(str(name)) for name in names),
     )
 
 
@@ -186,7 +207,7 @@ def _chunks(
 
 def _read_infos(source: _ImageFiles) -> tuple[dict[Name, ImageInfo], list[Name]]:
     infos: dict[Name, ImageInfo] = {}
-    others: list[Name] = []
+    others = list(source.skipped)
     with source.open_files() as open_file:
         for name in source.names:
             with open_file(name) as stream, read_errors(f"{source.path}: {name}"):
@@ -250,8 +271,11 @@ def _classes(source: _ImageFiles, names: list[Name]) -> tuple[Labels | None, tup
             f"{source.path}: expected all images in class folders or none, got {len(beside)} "
             f"beside (such as {beside[0][0]}) and {len(parts) - len(beside)} inside; move them"
         )
-    class_names = tuple(sorted({p[0] for p in parts}))
-    numbers = {name: number for number, name in enumerate(class_names)}
+    folders = sorted({p[0] for p in parts})
+    class_names = tuple(printable(folder) for folder in folders)
+    if len(set(class_names)) < len(class_names):
+        raise DataError(f"{source.path}: expected class folders of different printed names; rename them")
+    numbers = {folder: number for number, folder in enumerate(folders)}
     return np.array([numbers[p[0]] for p in parts], np.int64), class_names
 
 
@@ -266,8 +290,7 @@ def _note(source: _ImageFiles, infos: dict[Name, ImageInfo], others: list[Name])
 
 
 def _some(names: list[Name]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(str(name) for name in names[:3]) + more
+    return first_few([str(name) for name in names], 3)
 
 
 def _hidden(name: Name) -> bool:
@@ -275,10 +298,6 @@ def _hidden(name: Name) -> bool:
         any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
         or name.name.lower() == "thumbs.db"
     )
-
-
-def _is_visible(file: Path, folder: Path) -> bool:
-    return not _hidden(Name(file.relative_to(folder).as_posix())) and file.is_file()
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganvas.errors import DataError
+from ganvas.errors import DataError, printable
 from ganvas.utils.memory import release_pages
 
 SMALLEST, LARGEST = 8, 256  # pixels of a side
@@ -26,8 +26,8 @@ class ImageSet:
         name: a published set's name, or the stem of the user's folder or file.
         images: uint8 [N, C, H, W], values 0 to 255, C 1 (gray) or 3 (RGB), H and W in 8..256.
         labels: int64 [N], each an index into `class_names`; None for an unlabeled set.
-        class_names: one name per class; () without labels.
-        source: one line: where the images were read from.
+        class_names: one printable name per class; () without labels.
+        source: where the images were read from: a path, or words.
         note: a sentence the caller should display, as when another set is used instead; often "".
 
     Raises:
@@ -69,7 +69,7 @@ class ImageSet:
         kind = "gray" if channels == 1 else "RGB"
         classes = f"{self.num_classes} classes" if self.labels is not None else "no labels"
         size = f"{len(self):,} images {height}x{width} {kind}"
-        return f"ImageSet({self.name!r}: {size}, {classes}, {self.source})"
+        return printable(f"ImageSet({self.name!r}: {size}, {classes}, {self.source})")
 
     def _repr_png_(self) -> bytes:
         """The first images in a grid, as a PNG file's bytes: what a notebook displays."""

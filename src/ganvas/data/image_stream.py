@@ -31,12 +31,12 @@ class ImageStream:
         shape: (N, C, H, W), within the sizes of an ImageSet.
         chunks: gives the images in order, uint8 [n, C, H, W], N in all; may be called again.
         labels: int64 [N] or None.
-        class_names: one name per class; () without labels.
+        class_names: one printable name per class; () without labels.
         origin: what is read and how: path and options. Names the cache file of a memory map.
         stamp: size and modification time of the files: if it changes, a cached memory map is stale.
         in_place: memory-maps the images in place, if the file is uncompressed and laid out as [N, C, H, W].
         note: a sentence for people, or "".
-        names: one name per image if each is a file; else ().
+        names: one printable name per image if each is a file; else ().
     """
 
     shape: tuple[int, int, int, int]

@@ -21,7 +21,7 @@ from ganvas.data.published_files import (
 from ganvas.data.published_sets import BUNDLED, DATASET_NAMES, DIGITS, PUBLISHED, PublishedSet
 from ganvas.data.resize import METHODS, Resize, resize_stream
 from ganvas.data.user_data import read_user_data
-from ganvas.errors import DataError, DownloadError, NoSplitError, StorageError, did_you_mean
+from ganvas.errors import DataError, DownloadError, NoSplitError, StorageError, did_you_mean, printable
 from ganvas.utils.memory import MMAP_THRESHOLD
 
 SPLITS = ("train", "test", "all")
@@ -116,7 +116,11 @@ def _refuse_unknown(word: str) -> None:
 def _refuse_missing(path: Path, written: str) -> None:
     """Refuse a path that does not exist, as the user wrote it (a trailing slash included)."""
     with read_errors(path):
-        exists = path.exists()
+        exists, is_link = path.exists(), path.is_symlink()
+    if not exists and is_link:
+        raise DataError(
+            f"{written}: expected a file or folder of images, got a link that leads nowhere; remove it"
+        )
     if not exists:
         raise DataError(f"{written}: no such file or folder, expected one of images; check the path")
 
@@ -211,4 +215,6 @@ def _load_bundled(split: str, resize: Resize | None, mmap_threshold: float, inst
 
 def _finish(name: str, stream: ImageStream, mmap_threshold: float, source: str) -> ImageSet:
     images = materialize_stream(stream, mmap_threshold)
-    return ImageSet(name, images, stream.labels, stream.class_names, source, stream.note)
+    return ImageSet(
+        printable(name), images, stream.labels, stream.class_names, source, printable(stream.note)
+    )

@@ -105,7 +105,7 @@ def _read_idx(known: PublishedSet, files: IdxSplit, folder: Path, split: str) ->
         where = str(images)
         stream = idx.read_images(images)
         classes = idx.read_labels(labels, stream.shape[0])
-    elif known.npz and (folder / known.npz).is_file():
+    elif known.npz and os.path.lexists(folder / known.npz):
         where = str(folder / known.npz)
         if split not in numpy_files.npz_splits(folder / known.npz):
             raise DataError(f"{where}: expected Keras's x_{split}, got none; fetch it again")
@@ -136,11 +136,11 @@ def _read_idx(known: PublishedSet, files: IdxSplit, folder: Path, split: str) ->
 
 
 def _read_cifar(folder: Path, split: str) -> ImageStream:
-    if (folder / cifar.ARCHIVE).is_file():
+    if os.path.lexists(folder / cifar.ARCHIVE):
         stream = cifar.read_archive(folder / cifar.ARCHIVE, split)
     elif (folder / cifar.FOLDER).is_dir():
         stream = cifar.read_folder(folder / cifar.FOLDER, split)
-    elif (folder / cifar.BATCHES[split][0]).is_file():
+    elif os.path.lexists(folder / cifar.BATCHES[split][0]):
         stream = cifar.read_folder(folder, split)
     else:
         raise NotFoundHere(f"no {cifar.ARCHIVE} and no {cifar.FOLDER}")

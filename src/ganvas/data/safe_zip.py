@@ -4,9 +4,11 @@ Refused: entries that climb out of the archive or are links, encryption, rare co
 that occur twice, and archives that unpack to far more than a set of small images ever would.
 """
 
+import posixpath
 import re
 import stat
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,11 +39,15 @@ def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     return [info for info in archive.infolist() if not info.is_dir()]
 
 
+def _plain_name(info: zipfile.ZipInfo) -> str:
+    """The name as it is in the archive, with what follows a NUL byte, and with slashes alone."""
+    return info.orig_filename.replace("\\", "/")
+
+
 def _check(path: Path, archive: zipfile.ZipFile) -> None:
     entries = archive.infolist()
     for info in entries:
-        # orig_filename keeps what comes after a NUL byte and Windows's backslashes.
-        name = info.orig_filename.replace("\\", "/")
+        name = _plain_name(info)
         if name.startswith("/") or _DRIVE.match(name) or ".." in name.split("/") or "\0" in name:
             raise DataError(
                 f"{path}: expected names that stay inside the archive, got {name!r}; "
@@ -56,8 +62,10 @@ def _check(path: Path, archive: zipfile.ZipFile) -> None:
                 f"{path}: expected stored or deflated files, got compression "
                 f"{info.compress_type} for {name!r}; pack it again as a plain zip"
             )
-    if len({info.filename for info in entries}) < len(entries):
-        raise DataError(f"{path}: expected every name once, got one twice; pack it again")
+    names = Counter(posixpath.normpath(_plain_name(info)) for info in entries)  # ./a.png is a.png
+    if len(names) < len(entries):
+        name = names.most_common(1)[0][0]
+        raise DataError(f"{path}: expected every name once, got {name!r} twice; pack it again")
     unpacked = sum(info.file_size for info in entries)
     packed = path.stat().st_size
     if unpacked > _FREE_BYTES and unpacked > _MOST_TIMES * packed:

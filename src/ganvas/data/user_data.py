@@ -31,7 +31,9 @@ def read_user_data(path: Path, split: str, resize: Resize | None) -> ImageStream
     if is_folder:
         return _folder(path, split, resize)
     if not is_file:
-        raise DataError(f"{path}: expected a file or folder, got a device or pipe; name another")
+        raise DataError(
+            f"{path}: expected a file or folder, got a device, named pipe or socket; name another"
+        )
     return _file(path, split, resize)
 
 
