@@ -57,9 +57,13 @@ def metric(name: str, *, title: str, better: str = "higher", meaning: str = "") 
         title: its name for a reader.
         better: "higher", "lower" or "nearer 0".
         meaning: what it says, in a few words.
-    """
-    from ganvas.evaluation.metric_info import CUSTOM_METRICS, CustomMetric, MetricInfo
 
+    Raises:
+        UserError: the name is a built-in metric's, or of something else in `evaluation.json`.
+    """
+    from ganvas.evaluation.metric_info import CUSTOM_METRICS, CustomMetric, MetricInfo, check_metric_name
+
+    check_metric_name(name)
     info = MetricInfo(name, title, better, meaning)  # type: ignore[arg-type]
     return decorator(CUSTOM_METRICS, name, lambda function: CustomMetric(info, function))
 

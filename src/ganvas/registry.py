@@ -7,7 +7,8 @@
 
 A plugin is a Python file or module that registers things when it is imported: `--plugin FILE` on the command
 line, an import in Python. An installed package can announce one as an entry point of the group
-`ganvas.plugins`; it is imported when a name is asked for that nothing else has registered.
+`ganvas.plugins`; it is imported when a name is asked for that nothing else has registered, and before metrics
+are computed or names are listed.
 
 Nothing here imports torch.
 """

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from ganvas.registry import Registry
+from ganvas.errors import UserError
+from ganvas.registry import Registry, load_entry_points
 
 
 class MetricInfo(NamedTuple):
@@ -82,7 +83,7 @@ METRICS: tuple[MetricInfo, ...] = (
 )  # fmt: skip
 
 COMPARED = ("fid", "kid", "precision", "recall", "density", "coverage", "modes")
-"""The scores that a comparison of runs shows."""
+"""The built-in metrics that a comparison always has columns for, and a terminal's table has no others of."""
 
 BASELINE_MEANING = "what held-out real images get: as good as can be expected"
 """The explanation of the column of real-data baselines."""
@@ -100,6 +101,31 @@ CUSTOM_METRICS: Registry[CustomMetric] = Registry("metric")
 """Metrics that plugins register; see `ganvas.register.metric`."""
 
 
+def check_metric_name(name: str) -> None:
+    """Refuse a name for a custom metric that `evaluation.json` uses already.
+
+    Raises:
+        UserError: it is a built-in metric's name, or could be mistaken for something else there.
+    """
+    taken = {metric.key for metric in METRICS} | {"protocol", "subject", "step", "seconds"}
+    if name in taken or name.endswith(("_stderr", "_baseline")) or name.startswith("modes_"):
+        raise UserError(f"metric {name}: evaluation.json uses this name already; choose another")
+
+
+def custom_metrics() -> tuple[CustomMetric, ...]:
+    """The registered metrics, those of installed packages included.
+
+    Raises:
+        UserError: a package's plugin cannot be imported.
+    """
+    load_entry_points()
+    return tuple(CUSTOM_METRICS.values())
+
+
 def metric_infos() -> tuple[MetricInfo, ...]:
-    """All metrics in the order in which they are shown: the built-in ones, then the registered ones."""
-    return (*METRICS, *(metric.info for metric in CUSTOM_METRICS.values()))
+    """All metrics in the order of every table: the built-in ones, then the registered ones.
+
+    Raises:
+        UserError: a package's plugin cannot be imported.
+    """
+    return (*METRICS, *(metric.info for metric in custom_metrics()))

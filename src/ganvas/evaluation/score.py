@@ -18,9 +18,9 @@ from torch import Tensor
 
 from ganvas import metrics
 from ganvas.data import ImageSet
-from ganvas.errors import UserError
+from ganvas.errors import GanvasError, UserError
 from ganvas.evaluation.cache import cached
-from ganvas.evaluation.metric_info import CUSTOM_METRICS
+from ganvas.evaluation.metric_info import CustomMetric, custom_metrics
 from ganvas.evaluation.protocol import Protocol
 from ganvas.evaluation.reference import MAX_MANIFOLD_IMAGES, Labels, Reference, subset
 from ganvas.metrics import Estimate, Modes
@@ -235,21 +235,25 @@ def _custom(fake: Tensor, real: Tensor) -> dict[str, Estimate]:
     """The registered metrics of fakes [N, D] against reals [M, D].
 
     Raises:
-        UserError: one gives something else than a number or an `Estimate`.
+        UserError: one fails, or gives something else than a number or an `Estimate`.
     """
-    estimates = {}
-    for name, metric in CUSTOM_METRICS.items():
+    return {metric.info.key: _estimate(metric, fake, real) for metric in custom_metrics()}
+
+
+def _estimate(metric: CustomMetric, fake: Tensor, real: Tensor) -> Estimate:
+    name = metric.info.key
+    try:
         value = metric.function(fake, real)
-        if not isinstance(value, Estimate):
-            if isinstance(value, Tensor) and value.numel() == 1:
-                value = value.item()
-            if not isinstance(value, int | float):
-                raise UserError(
-                    f"metric {name}: expected a number or an Estimate, got {type(value).__name__}"
-                )
-            value = Estimate(float(value), math.nan)
-        estimates[name] = value
-    return estimates
+        value, stderr = value if isinstance(value, Estimate) else (value, math.nan)
+        numbers = [x.item() if isinstance(x, Tensor) and x.numel() == 1 else x for x in (value, stderr)]
+        if all(isinstance(x, int | float) for x in numbers):
+            return Estimate(*map(float, numbers))
+    except GanvasError:
+        raise
+    except Exception as error:  # the user's own code may fail in any way
+        text = " ".join(str(error).split())
+        raise UserError(f"metric {name} failed: {type(error).__name__}: {text}") from error
+    raise UserError(f"metric {name}: expected a number or an Estimate, got {type(value).__name__}")
 
 
 def _part(images: ImageSet, rows: Labels) -> ImageSet:

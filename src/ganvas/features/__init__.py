@@ -38,7 +38,12 @@ EXTRACTORS: Registry[Callable[..., Extractor]] = Registry("feature network")
 
 
 def feature_names() -> tuple[str, ...]:
-    """The names of all extractors: the built-in ones, then the registered ones."""
+    """The names of all extractors: the built-in ones, then the registered ones.
+
+    Raises:
+        UserError: the plugin of an installed package cannot be imported.
+    """
+    load_entry_points()
     return (*FEATURE_NAMES, *(name for name in EXTRACTORS if name not in FEATURE_NAMES))
 
 
@@ -70,9 +75,7 @@ def get_extractor(
         MachineError: gv1's file is damaged; pretrained weights are not available.
         StorageError: the cache cannot be written.
     """
-    if name not in feature_names():
-        load_entry_points()
-    if name not in feature_names():
+    if name not in FEATURE_NAMES and name not in feature_names():
         raise UserError(f"unknown feature network {name!r}: {did_you_mean(name, feature_names())}")
     from ganvas.utils import devices
 
