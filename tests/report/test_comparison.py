@@ -1,5 +1,7 @@
 """Runs side by side: the values, the means over seeds, the refusal to mix protocols, the page."""
 
+import csv
+import io
 import math
 import re
 import statistics
@@ -8,9 +10,13 @@ import filled
 import pytest
 from reading import Page
 
+from ganvas import cli
 from ganvas.errors import UserError
+from ganvas.evaluation import history
+from ganvas.evaluation.metric_info import CUSTOM_METRICS, METRICS
 from ganvas.report import compare, comparison_page
 from ganvas.report.comparison_views import short_names
+from ganvas.report.numbers import format_number
 
 
 @pytest.fixture
@@ -55,7 +61,7 @@ def test_runs_that_differ_in_more_are_not_averaged(copy, seeds):
     assert [len(group.rows) for group in compare([*others, *seeds]).groups] == [1, 1, 1, 3]
 
 
-def test_words_and_schedule_of_a_recipe_do_not_part_runs(copy, seeds):
+def test_words_and_schedule_of_a_recipe_do_not_separate_runs(copy, seeds):
     recipe = seeds[0].record.recipe.with_overrides({"name": "other", "log_interval": 3})
     other = copy("schedule", seed=9, recipe=recipe)
     assert [len(group.rows) for group in compare([*seeds, other]).groups] == [4]
@@ -109,8 +115,8 @@ def test_the_lines_are_an_aligned_table(seeds):
     lines = compare(seeds).lines()
     head, *rows = lines[:6]
     assert re.split(r" {2,}", head) == [
-        "run", "recipe", "data", "seed", "steps", "FID (real data)", "KID", "precision", "recall", "density",
-        "coverage", "modes", "time",
+        "run", "recipe", "data", "seed", "steps", "FID (real data)", "KID", "Precision", "Recall", "Density",
+        "Coverage", "Modes", "time",
     ]  # fmt: skip
     assert "8.00 (1.84)" in rows[0]
     assert "2 of 3" in rows[0]
@@ -122,7 +128,7 @@ def test_the_lines_are_an_aligned_table(seeds):
         assert row[end : end + 2] == "  "
 
 
-def test_names_that_would_break_a_terminal_are_shown_harmless(copy):
+def test_names_that_would_break_a_terminal_are_shown_escaped(copy):
     run = copy("a\x1b[31mb\nc")
     lines = compare([run]).lines()
     assert all(line.isprintable() for line in lines)
@@ -174,3 +180,79 @@ def test_names_are_as_short_as_they_can_be(tmp_path):
     assert short_names(paths) == ["a", "b/c"]
     assert short_names(paths[:1]) == ["a"]
     assert short_names([tmp_path / "x", tmp_path]) == ["x", tmp_path.name]
+
+
+PLUGIN = """
+import ganvas
+
+@ganvas.register.metric("sharpness", title="Sharpness", better="higher", meaning="how sharp edges are")
+def sharpness(fake, real):
+    return float(fake.std() / real.std())
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    """A plugin with a metric of its own, which is forgotten after the test."""
+    path = tmp_path / "sharp.py"
+    path.write_text(PLUGIN)
+    yield str(path)
+    CUSTOM_METRICS.remove("sharpness")
+
+
+def table_heads(page):
+    """The heads of the tables of a comparison's page, in order."""
+    return re.findall(r"<th scope=\"col\"[^>]*><button[^>]*>([^<]*)</button></th>", page.source)
+
+
+def test_a_metric_of_a_plugin_is_evaluated_reported_and_compared_by_the_commands(
+    copy, tmp_path, plugin, capsys
+):
+    runs = [copy("a", seed=0), copy("b", seed=1)]
+    scores = []
+    for run in runs:
+        assert cli.main(["evaluate", str(run.path), "--count", "30", "--plugin", plugin]) == 0
+        (evaluation,) = history.read_evaluations(run.directory.evaluation)
+        scores.append(evaluation["sharpness"])
+        assert re.search(r"Sharpness +[\d.]+ +[\d.]+ +higher is better", capsys.readouterr().out)
+        assert evaluation["sharpness_baseline"] > 0
+    assert scores[0] > 0
+
+    assert cli.main(["report", str(runs[0].path), "--plugin", plugin]) == 0
+    assert f"Sharpness {format_number(scores[0])}" in Page(runs[0].directory.report).text
+    capsys.readouterr()
+
+    paths = [str(run.path) for run in runs]
+    page, table = tmp_path / "page.html", tmp_path / "table.csv"
+    assert cli.main(["compare", *paths, "--out", str(page), "--plugin", plugin]) == 0
+    head, first, _, mean, *_ = capsys.readouterr().out.splitlines()
+    assert re.split(r" {2,}", head)[-2:] == ["Sharpness", "time"]
+    assert first.split()[-3] == format_number(scores[0])
+    assert format_number(statistics.fmean(scores)) in mean
+    assert table_heads(Page(page)).count("Sharpness") == 2  # of the runs, and of the means over seeds
+    assert format_number(scores[1]) in Page(page).text
+    assert cli.main(["compare", *paths, "--out", str(table), "--plugin", plugin]) == 0
+    rows = list(csv.DictReader(io.StringIO(table.read_text())))
+    assert [float(row["sharpness"]) for row in rows] == scores
+
+
+def test_the_page_compares_by_every_metric_and_the_terminal_by_the_main_ones(seeds, tmp_path):
+    comparison = compare(seeds)
+    titles = [metric.title for metric in METRICS if metric.key != "cas"]  # of conditional runs
+    heads = table_heads(Page(comparison_page(comparison, tmp_path / "page.html")))
+    assert heads[5 : 5 + len(titles)] == titles
+    assert not {"Vendi score", "Copies"} & set(re.split(r" {2,}", comparison.lines()[0]))
+
+
+def test_the_csv_has_a_column_for_each_score_in_the_order_of_the_metrics_and_each_name_once(seeds, tmp_path):
+    filled.evaluate(seeds[1], seconds=12.5, an_older_score=3.5)
+    text = compare(seeds).save(tmp_path / "table.csv").read_text()
+    head, *rows = csv.reader(io.StringIO(text))
+    assert len(set(head)) == len(head)
+    assert head[:10] == [
+        "path", "recipe", "data", "seed", "steps", "seconds", "images_seen", "fid", "fid_stderr",
+        "fid_baseline",
+    ]  # fmt: skip
+    assert [row[head.index("seconds")] for row in rows] == ["20.0"] * 3  # of training, not of evaluating
+    assert [row[head.index("an_older_score")] for row in rows] == ["", "3.5", ""]
+    assert {metric.key for metric in METRICS} - {"cas"} <= set(head)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganvas.errors import UserError
-from ganvas.evaluation.metric_info import COMPARED
+from ganvas.evaluation.metric_info import COMPARED, MetricInfo, metric_infos
 from ganvas.report.charts import Points, interpolate_at
 from ganvas.report.comparison_views import comparison_page, csv_text, table_lines
 from ganvas.report.numbers import number
@@ -86,9 +86,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs side by side, in the order they were given, groups by their first run."""
+    """Runs side by side, in the order they were given, groups by their first run.
+
+    Attributes:
+        groups: the runs.
+        metrics: what they are compared by: the main metrics, and all others that a run has a score of.
+    """
 
     groups: tuple[Group, ...]
+    metrics: tuple[MetricInfo, ...]
 
     @property
     def rows(self) -> list[Row]:
@@ -149,7 +155,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
     """Lay opened runs side by side.
 
     Raises:
-        UserError: no runs, one named twice, or scores that were taken in different ways.
+        UserError: no runs, one named twice, scores that were taken in different ways, or a plugin fails.
     """
     if not runs:
         raise UserError("no runs to compare: expected one run directory or more")
@@ -168,13 +174,15 @@ def compare(runs: Sequence[Run]) -> Comparison:
         # The same seed again is the same run again: it tells nothing about the spread.
         again = any(row.seed == other.seed for other in buckets.get(alike, ()))
         buckets.setdefault((alike, run.path) if again else alike, []).append(row)
-    return Comparison(tuple(_group(rows) for rows in buckets.values()))
+    scored = {key for values in evaluations if values is not None for key in values.values}
+    metrics = tuple(m for m in metric_infos() if m.key in scored or m.key in COMPARED)
+    return Comparison(tuple(_group(rows, metrics) for rows in buckets.values()), metrics)
 
 
-def _group(rows: list[Row]) -> Group:
+def _group(rows: list[Row], metrics: Sequence[MetricInfo]) -> Group:
     columns: dict[str, list[float | None]] = {
         key: [None if row.scores is None else row.scores.get(key) for row in rows]
-        for key in (*COMPARED, "fid_baseline", "modes_total")
+        for key in (*(metric.key for metric in metrics), "fid_baseline", "modes_total")
     }
     columns["seconds"] = [row.seconds for row in rows]
     columns["images_seen"] = [row.images_seen for row in rows]

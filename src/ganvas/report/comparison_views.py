@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ganvas.evaluation import metric_info
-from ganvas.evaluation.metric_info import COMPARED, METRICS
+from ganvas.evaluation.metric_info import COMPARED, METRICS, MetricInfo
 from ganvas.report import frames
 from ganvas.report.charts import Chart, Line, draw_all
 from ganvas.report.numbers import format_duration, format_number, format_with_error
@@ -26,10 +26,8 @@ from ganvas.utils.io import write_bytes
 if TYPE_CHECKING:
     from ganvas.report.comparison import Comparison, Group, Row
 
-_HEADS = ("run", "recipe", "data", "seed", "steps", "FID (real data)", "KID", "precision", "recall",
-          "density", "coverage", "modes", "time")  # fmt: skip
-_TEXT_COLUMNS = 3  # the first columns are text, aligned left
-_METRICS = {metric.key: metric for metric in METRICS}
+_TEXT_COLUMNS = 3  # the first columns of the terminal's table are text, aligned left
+_NO_SCORES = ("step", "seconds")  # numbers of an evaluation that are not scores
 
 
 def comparison_page(comparison: Comparison, out: str | Path) -> Path:
@@ -42,7 +40,8 @@ def comparison_page(comparison: Comparison, out: str | Path) -> Path:
     rows = comparison.rows
     names = short_names([row.path for row in rows])
     labels = dict(zip((row.path for row in rows), names, strict=True))
-    middle = [_metric_head(key) for key in COMPARED]
+    keys = [metric.key for metric in comparison.metrics]
+    middle = [_metric_head(metric) for metric in comparison.metrics]
     run_heads = [_head("Run"), _head("Recipe"), _head("Data"), _head("Seed", "number")]
     page = render_page(
         "comparison.html",
@@ -50,12 +49,12 @@ def comparison_page(comparison: Comparison, out: str | Path) -> Path:
         count=len(rows),
         heads=[*run_heads, _head("Steps", "number"), *middle, _head("Images seen", "number"),
                _head("Time", "number")],
-        rows=[_run(row, labels[row.path]) for row in rows],
+        rows=[_run(row, keys, labels[row.path]) for row in rows],
         notes=_notes(comparison),
         unscored=[(labels[row.path], row.command) for row in comparison.unscored],
         mean_heads=[_head("Runs"), _head("Recipe"), _head("Data"), _head("Seeds", "number"), *middle,
                     _head("Time", "number")],
-        means=[_mean(group, labels) for group in comparison.groups if len(group.rows) > 1],
+        means=[_mean(group, keys, labels) for group in comparison.groups if len(group.rows) > 1],
         curves=_curves(rows, names),
         grids=_grids(rows, names),
     )  # fmt: skip
@@ -84,7 +83,7 @@ def _notes(comparison: Comparison) -> list[str]:
     return notes
 
 
-def _run(row: Row, name: str) -> dict[str, Any]:
+def _run(row: Row, keys: Sequence[str], name: str) -> dict[str, Any]:
     scores = row.scores or {}
     images = "–" if row.images_seen is None else f"{row.images_seen:,.0f}"
     cells = [
@@ -92,14 +91,14 @@ def _run(row: Row, name: str) -> dict[str, Any]:
         _cell(row.data, row.data),
         _cell(str(row.seed), row.seed, "number"),
         _cell(f"{row.steps:,}", row.steps, "number"),
-        *(_cell(format_score(scores, key), scores.get(key), "number") for key in COMPARED),
+        *(_cell(format_score(scores, key), scores.get(key), "number") for key in keys),
         _cell(images, row.images_seen, "number"),
         _cell(format_duration(row.seconds), row.seconds, "number"),
     ]
     return {"name": name, "title": str(row.path), "cells": cells}
 
 
-def _mean(group: Group, labels: dict[Path, str]) -> dict[str, Any]:
+def _mean(group: Group, keys: Sequence[str], labels: dict[Path, str]) -> dict[str, Any]:
     first = group.rows[0]
     names = ", ".join(labels[row.path] for row in group.rows)
     scored = sum(row.scores is not None for row in group.rows)
@@ -109,7 +108,7 @@ def _mean(group: Group, labels: dict[Path, str]) -> dict[str, Any]:
         _cell(first.recipe, first.recipe),
         _cell(first.data, first.data),
         _cell(seeds, len(group.rows), "number"),
-        *(_cell(format_mean(group, key), means.get(key), "number") for key in COMPARED),
+        *(_cell(format_mean(group, key), means.get(key), "number") for key in keys),
         _cell(format_duration(means.get("seconds")), means.get("seconds"), "number"),
     ]
     return {"name": names, "title": names, "cells": cells}
@@ -154,9 +153,8 @@ def _head(title: str, kind: str = "", first: str = "", meaning: str = "") -> dic
     return {"title": title, "kind": kind, "first": first, "meaning": meaning}
 
 
-def _metric_head(key: str) -> dict[str, str]:
+def _metric_head(metric: MetricInfo) -> dict[str, str]:
     """A first click sorts the best run to the top."""
-    metric = _METRICS[key]
     first = "ascending" if metric.better == "lower" else "descending"
     return _head(metric.title, "number", first, f"{metric.better} is better: {metric.meaning}")
 
@@ -167,12 +165,19 @@ def _cell(text: str, value: str | float | None, kind: str = "") -> dict[str, Any
 
 
 def table_lines(comparison: Comparison) -> list[str]:
-    """An aligned table, one line for each run and each mean, followed by notes."""
-    rows = []
+    """An aligned table, one line for each run and each mean, followed by notes.
+
+    Of the built-in metrics it has those of `COMPARED`: all of them would not fit a terminal.
+    """
+    built_in = {metric.key for metric in METRICS}
+    metrics = [m for m in comparison.metrics if m.key in COMPARED or m.key not in built_in]
+    keys = [metric.key for metric in metrics]
+    titles = ["FID (real data)" if metric.key == "fid" else metric.title for metric in metrics]
+    rows = [["run", "recipe", "data", "seed", "steps", *titles, "time"]]
     for group in comparison.groups:
-        rows += [_run_line(row) for row in group.rows]
+        rows += [_run_line(row, keys) for row in group.rows]
         if len(group.rows) > 1:
-            rows += [_mean_line(group), _deviation_line(group)]
+            rows += [_mean_line(group, keys), _deviation_line(group, keys)]
     lines = _aligned([[_visible(cell) for cell in row] for row in rows])
     if comparison.protocol:
         lines.append(f"scores: {_visible(comparison.protocol)}")
@@ -182,8 +187,11 @@ def table_lines(comparison: Comparison) -> list[str]:
 
 
 def csv_text(comparison: Comparison) -> str:
-    """One row for each run: path, recipe, data, seed, steps, seconds, images_seen, and all its scores."""
-    keys = list(dict.fromkeys(key for row in comparison.rows for key in row.scores or {} if key != "step"))
+    """One row for each run: path, recipe, data, seed, steps, seconds, images_seen, and all its scores.
+
+    Each score is followed by its standard error and its real-data baseline, where a run has them.
+    """
+    keys = _csv_keys(comparison)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["path", "recipe", "data", "seed", "steps", "seconds", "images_seen", *keys])
@@ -192,6 +200,18 @@ def csv_text(comparison: Comparison) -> str:
         facts = [str(row.path), row.recipe, row.data, row.seed, row.steps, row.seconds, row.images_seen]
         writer.writerow([*facts, *(scores.get(key) for key in keys)])
     return buffer.getvalue()
+
+
+def _csv_keys(comparison: Comparison) -> list[str]:
+    """The keys of all scores: metric by metric, then what no metric known here explains."""
+    stored = dict.fromkeys(key for row in comparison.rows for key in row.scores or {})
+    first = [
+        metric.key + suffix
+        for metric in comparison.metrics
+        for suffix in ("", "_stderr", "_baseline", "_total")
+    ]
+    ordered = dict.fromkeys([*(key for key in first if key in stored), *stored])
+    return [key for key in ordered if key not in _NO_SCORES]
 
 
 def format_mean(group: Group, key: str) -> str:
@@ -206,11 +226,11 @@ def format_mean(group: Group, key: str) -> str:
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:
-    """The lines of the table; rich knows the width of wide characters."""
+    """The lines of a table whose first row is its head; rich knows the width of wide characters."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
-    for i, head in enumerate(_HEADS):
-        table.add_column(head, justify="left" if i < _TEXT_COLUMNS else "right", no_wrap=True)
-    for row in rows:
+    for i, head in enumerate(rows[0]):
+        table.add_column(Text(head), justify="left" if i < _TEXT_COLUMNS else "right", no_wrap=True)
+    for row in rows[1:]:
         table.add_row(*(Text(cell) for cell in row))
     console = Console(file=io.StringIO(), width=100_000, color_system=None)
     with console.capture() as capture:
@@ -218,31 +238,32 @@ def _aligned(rows: list[list[str]]) -> list[str]:
     return [line.rstrip() for line in capture.get().splitlines()]
 
 
-def _run_line(row: Row) -> list[str]:
+def _run_line(row: Row, keys: Sequence[str]) -> list[str]:
     scores = row.scores or {}
-    fid = format_number(scores.get("fid"))
-    if "fid_baseline" in scores:
-        fid += f" ({format_number(scores['fid_baseline'])})"
-    middle = [format_number(scores.get(key)) for key in COMPARED[1:-1]]
-    modes = format_modes(scores.get("modes"), scores.get("modes_total"))
+    cells = [format_score(scores, key, error=False) for key in keys]
     facts = [str(row.path), row.recipe, row.data, str(row.seed), f"{row.steps:,}"]
-    return [*facts, fid, *middle, modes, format_duration(row.seconds)]
+    return [*facts, *_with_baseline(cells, keys, scores.get("fid_baseline")), format_duration(row.seconds)]
 
 
-def _mean_line(group: Group) -> list[str]:
-    rows, means = group.rows, group.means
+def _mean_line(group: Group, keys: Sequence[str]) -> list[str]:
+    rows, means = group.rows, {key: mean.mean for key, mean in group.means.items()}
     scored = sum(row.scores is not None for row in rows)
     name = f"  mean of {len(rows)}" + (f" ({scored} scored)" if scored < len(rows) else "")
-    fid = format_mean(group, "fid").partition(" ± ")[0]
-    if "fid_baseline" in means and "fid" in means:
-        fid += f" ({format_number(means['fid_baseline'].mean)})"
-    seconds = means["seconds"].mean if "seconds" in means else None
-    middle = [format_mean(group, key).partition(" ± ")[0] for key in COMPARED[1:]]
-    return [name, "", "", "", "", fid, *middle, format_duration(seconds)]
+    cells = [format_mean(group, key).partition(" ± ")[0] for key in keys]
+    cells = _with_baseline(cells, keys, means.get("fid_baseline"))
+    return [name, "", "", "", "", *cells, format_duration(means.get("seconds"))]
 
 
-def _deviation_line(group: Group) -> list[str]:
-    deviations = [format_mean(group, key).partition(" ± ")[2] for key in COMPARED]
+def _with_baseline(cells: Sequence[str], keys: Sequence[str], baseline: float | None) -> list[str]:
+    """The cells, with the real-data FID in parentheses behind the FID."""
+    if baseline is None:
+        return list(cells)
+    behind = f" ({format_number(baseline)})"
+    return [cell + behind if key == "fid" else cell for key, cell in zip(keys, cells, strict=True)]
+
+
+def _deviation_line(group: Group, keys: Sequence[str]) -> list[str]:
+    deviations = [format_mean(group, key).partition(" ± ")[2] for key in keys]
     return ["  standard deviation", "", "", "", "", *(f"± {d}" if d else "" for d in deviations), ""]
 
 

@@ -83,11 +83,11 @@ def health_rows(messages: Sequence[HealthMessage]) -> list[dict[str, str]]:
     return rows
 
 
-def format_score(values: Mapping[str, float], key: str) -> str:
-    """A score with its standard error; for modes, how many of how many."""
+def format_score(values: Mapping[str, float], key: str, *, error: bool = True) -> str:
+    """A score, with its standard error if `error`; for modes, how many of how many."""
     if key == "modes":
         return format_modes(values.get("modes"), values.get("modes_total"))
-    return format_with_error(values.get(key), values.get(f"{key}_stderr"))
+    return format_with_error(values.get(key), values.get(f"{key}_stderr") if error else None)
 
 
 def format_modes(modes: float | None, total: float | None) -> str:
@@ -113,7 +113,7 @@ def _tiles(values: Mapping[str, float]) -> list[dict[str, str]]:
     for metric in metric_infos():
         if metric.key not in _TILES or metric.key not in values:
             continue
-        value = format_score({k: v for k, v in values.items() if not k.endswith("_stderr")}, metric.key)
+        value = format_score(values, metric.key, error=False)
         baseline = _baseline(values, metric.key)
         note = f"real data {baseline}" if baseline != "–" else f"{metric.better} is better"
         tiles.append({"title": metric.title, "value": value, "note": note})
