@@ -1,4 +1,4 @@
-"""The health monitor on log lines made by hand: what it says, when, and when it is silent."""
+"""The health monitor on log lines made by hand: which messages, when, and when none."""
 
 import pytest
 
@@ -20,61 +20,61 @@ def line(epoch, protocol="p", **values):
 def messages(*scores, readings=EVEN):
     """All that a health monitor says over these scores, five readings before each."""
     health = HealthMonitor("runs/x", BASELINE)
-    found = []
+    issues = []
     for score in scores:
         for _ in range(5):
             health.read(readings)
-        found += health.look(score)
-    return found
+        issues += health.look(score)
+    return issues
 
 
-def test_a_run_that_gets_better_hears_nothing():
+def test_a_run_that_gets_better_gets_no_message():
     assert messages(*(line(i, fid=50.0 / i) for i in range(1, 9))) == []
 
 
-def test_scores_that_swing_once_and_come_back_hear_nothing():
+def test_scores_that_swing_once_and_come_back_get_no_message():
     assert messages(*(line(i, fid=f) for i, f in enumerate([50, 27, 57, 26, 60, 20], 1))) == []
 
 
-def test_scores_that_stay_worse_are_told_with_the_best_the_newest_and_the_command():
-    (finding,) = messages(*(line(i, fid=f) for i, f in enumerate([30, 9.1, 20, 31.4], 1)))
-    assert finding.kind == "worse"
-    assert finding.message.startswith("best at epoch 2, FID 9.1; now 31.4: ganvas fork runs/x --step best")
+def test_scores_that_stay_worse_are_reported_with_the_best_the_newest_and_the_command():
+    (issue,) = messages(*(line(i, fid=f) for i, f in enumerate([30, 9.1, 20, 31.4], 1)))
+    assert issue.kind == "worse"
+    assert issue.message.startswith("best at epoch 2, FID 9.1; now 31.4: ganvas fork runs/x --step best")
 
 
-def test_a_finding_is_said_once_until_it_has_passed():
+def test_an_issue_is_reported_once_until_it_has_passed():
     scores = [line(i, fid=f) for i, f in enumerate([10, 20, 20, 20, 9, 20, 20, 20], 1)]
     assert [f.kind for f in messages(*scores)] == ["worse", "worse"]
 
 
-def test_lost_classes_are_told_with_how_many_there_were():
-    (finding,) = messages(line(1), line(2, modes=7, vendi=8.0))
-    assert finding.kind == "collapse"
-    assert finding.message == "G has collapsed: it draws 7 of 10 classes, at epoch 1 it drew 10"
+def test_lost_classes_are_reported_with_how_many_there_were():
+    (issue,) = messages(line(1), line(2, modes=7, vendi=8.0))
+    assert issue.kind == "collapse"
+    assert issue.message == "G has collapsed: it draws 7 of 10 classes, at epoch 1 it drew 10"
 
 
 def test_a_generator_that_has_just_become_better_has_not_collapsed():
     assert messages(line(1), line(2, modes=7, vendi=2.0, fid=10.0)) == []
 
 
-def test_alike_images_are_told_also_where_there_are_no_classes():
-    (finding,) = messages(line(1, modes=None), line(2, modes=None, vendi=2.0))
-    assert finding.kind == "collapse"
-    assert "alike (Vendi score 2.00, real images 9.00)" in finding.message
+def test_alike_images_are_reported_also_where_there_are_no_classes():
+    (issue,) = messages(line(1, modes=None), line(2, modes=None, vendi=2.0))
+    assert issue.kind == "collapse"
+    assert "alike (Vendi score 2.00, real images 9.00)" in issue.message
 
 
 def test_a_young_run_that_never_drew_more_has_not_collapsed_but_an_old_one_has():
     young = [line(i, modes=1, vendi=1.1, fid=100.0 - i) for i in range(1, 5)]
     assert messages(*young) == []
-    (finding,) = messages(*young, line(5, modes=1, vendi=1.1, fid=95.0))
-    assert finding.message.startswith("G has collapsed: it draws 1 of 10 classes and its images are alike")
+    (issue,) = messages(*young, line(5, modes=1, vendi=1.1, fid=95.0))
+    assert issue.message.startswith("G has collapsed: it draws 1 of 10 classes and its images are alike")
 
 
 def test_a_discriminator_that_is_always_right_has_won_only_where_the_generator_stands_still():
-    (finding,) = messages(line(1), line(2, fid=19.9), readings=WON)
-    assert finding.kind == "discriminator"
-    assert "right on 99.9% of real and 100.0% of fake images" in finding.message
-    assert "over the last 100 steps" in finding.message
+    (issue,) = messages(line(1), line(2, fid=19.9), readings=WON)
+    assert issue.kind == "discriminator"
+    assert "right on 99.9% of real and 100.0% of fake images" in issue.message
+    assert "over the last 100 steps" in issue.message
     assert messages(line(1), line(2, fid=10.0), readings=WON) == []
     assert messages(line(1), line(2, fid=19.9), readings=EVEN) == []
 
@@ -87,7 +87,7 @@ def test_copying_needs_many_copies_and_a_test_that_says_so(copies, z, kinds):
 @pytest.mark.parametrize(
     ("copies", "z", "kinds"), [(0.3835, -4.77, ["copying"]), (0.016, -0.52, []), (0.15, -4.0, [])]
 )
-def test_copying_of_forty_images_is_caught_though_a_tenth_of_the_few_unseen_ones_pass_for_copies(
+def test_copying_of_forty_images_is_caught_though_a_tenth_of_the_few_held_out_ones_pass_for_copies(
     copies, z, kinds
 ):
     # As measured: 40 digits for a minute, shown as they are and by DiffAugment (docs/few-images.md).

@@ -73,7 +73,7 @@ def test_the_lowest_distance_is_the_best_and_the_earliest_of_equals():
     assert best_scored_step(scored_steps([line(10, 3.0), line(20, 2.0), line(30, 2.0)])).step == 20
 
 
-def test_readings_and_damaged_lines_are_no_scores():
+def test_records_and_damaged_lines_are_no_scores():
     assert scored_steps([{"step": 1}, {"step": 2, "score": None}, {"step": 3, "score": {"fid": None}}]) == []
     assert best_scored_step([]) is None
 

@@ -1,4 +1,4 @@
-"""A real, headless Chromium, spoken to by its DevTools protocol over a pair of pipes.
+"""A real, headless Chromium, driven by its DevTools protocol over a pair of pipes.
 
 A pipe needs no port, no websocket and no driver: messages are JSON, each ended by a zero byte, on the
 file descriptors 3 (to the browser) and 4 (from it), where --remote-debugging-pipe looks for them.
@@ -25,7 +25,7 @@ FLAGS = (
 PATIENCE = 60  # seconds for an answer, on a busy machine too
 
 
-def found():
+def find_browser():
     """The browser on this machine, or None; pipes by descriptor are POSIX's."""
     return next(filter(None, map(shutil.which, NAMES)), None) if os.name == "posix" else None
 
@@ -42,7 +42,7 @@ class Browser:
         # The shell puts the ends at 3 and 4; they come by other numbers, so that neither treads on the other.
         high = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_read, from_write)]
         moved = 'exec "$@" 3</dev/fd/{} 4>/dev/fd/{}'.format(*high)
-        words = [found(), *FLAGS, f"--user-data-dir={self._profile}"]
+        words = [find_browser(), *FLAGS, f"--user-data-dir={self._profile}"]
         self._process = subprocess.Popen(
             ["sh", "-c", moved, "sh", *words],
             pass_fds=high,
@@ -56,8 +56,8 @@ class Browser:
         page = self._ask("Target.createTarget", url="about:blank")["targetId"]
         how = {"targetId": page, "flatten": True}
         self._session = self._ask("Target.attachToTarget", **how)["sessionId"]
-        for room in ("Page", "Runtime", "Network", "Log"):
-            self.ask(f"{room}.enable")
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.ask(f"{domain}.enable")
         return self
 
     def __exit__(self, *_):
@@ -99,7 +99,7 @@ class Browser:
             time.sleep(0.03)
 
     def middle(self, selector, across=0.5):
-        """The place of an element in the window, after scrolling to it; `across` its width."""
+        """The position of an element in the window, after scrolling to it; `across` its width."""
         script = f"""(() => {{
             const element = document.querySelector({json.dumps(selector)});
             element.scrollIntoView({{block: "center"}});
@@ -132,26 +132,26 @@ class Browser:
 
     def addresses(self):
         """Where the page has asked for something, data: addresses left out."""
-        self.run("1")  # what was asked for before has been told by now
+        self.run("1")  # what was asked for before has been reported by now
         asked = [e["params"] for e in self.events if e["method"] == "Network.requestWillBeSent"]
         return [a["request"]["url"] for a in asked if not a["request"]["url"].startswith("data:")]
 
     def complaints(self):
         """Exceptions, console errors and warnings, violations of the page's policy."""
         self.run("1")
-        found = [e["params"] for e in self.events if e["method"] == "Runtime.exceptionThrown"]
+        problems = [e["params"] for e in self.events if e["method"] == "Runtime.exceptionThrown"]
         for event in self.events:
             if event["method"] == "Runtime.consoleAPICalled" and event["params"]["type"] in (
                 "error",
                 "warning",
             ):
-                found.append(event["params"])
+                problems.append(event["params"])
             if event["method"] == "Log.entryAdded" and event["params"]["entry"]["level"] in (
                 "error",
                 "warning",
             ):
-                found.append(event["params"]["entry"]["text"])
-        return found
+                problems.append(event["params"]["entry"]["text"])
+        return problems
 
     def _ask(self, method, session=None, **values):
         number = next(self._numbers)

@@ -39,9 +39,9 @@ def score(step, fid, *, protocol=PROTOCOL, **values):
     return {"step": step, "epoch": step // 4, "score": {**known, **modes, **values}, "protocol": protocol}
 
 
-def health(step, kind, sentence):
-    """What the health monitor said."""
-    return {"step": step, "epoch": step // 4, "health": kind, "message": sentence}
+def health(step, kind, message):
+    """A message of the health checks."""
+    return {"step": step, "epoch": step // 4, "health": kind, "message": message}
 
 
 def log(run, lines):

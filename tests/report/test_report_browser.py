@@ -1,4 +1,4 @@
-"""The pages in a real browser: they load nothing, complain of nothing, fit the window, and obey the hand."""
+"""The pages in a real browser: they load nothing, fit the window, and react to mouse and keys."""
 
 import browser
 import filled
@@ -8,7 +8,7 @@ from ganvas.report import Extras, compare, comparison_page, report
 from tiny import images
 
 pytestmark = pytest.mark.skipif(
-    browser.found() is None,
+    browser.find_browser() is None,
     reason="needs Chromium: 'apt-get install chromium', or another of " + ", ".join(browser.NAMES),
 )
 WINDOWS = [(380, False), (1100, False), (1100, True)]
@@ -17,8 +17,8 @@ LONG = "an_extremely_long_name_without_any_space_" * 6
 
 @pytest.fixture(scope="module")
 def window():
-    with browser.Browser() as found:
-        yield found
+    with browser.Browser() as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -63,8 +63,8 @@ def test_a_bare_run_and_long_names_fit_their_window(window, copy, width):
     is_well(window, path)
     run = copy(LONG[:200], command=LONG, notes=(LONG,))
     filled.fill(run)
-    shares = {LONG: 0.5, "dog": 0.5}
-    filled.evaluate(run, modes_histogram=shares, modes_expected=shares, modes_missing=[LONG])
+    fractions = {LONG: 0.5, "dog": 0.5}
+    filled.evaluate(run, modes_histogram=fractions, modes_expected=fractions, modes_missing=[LONG])
     path = report(run)
     window.open(path, width)
     is_well(window, path)
@@ -92,57 +92,57 @@ def test_a_script_put_into_the_page_by_force_does_not_run(window, page):
     assert any("Content Security Policy" in str(complaint) for complaint in window.complaints())
 
 
-SHOWN = "[document.querySelector('.screen img').src, document.querySelector('output').textContent]"
+DISPLAYED = "[document.querySelector('.screen img').src, document.querySelector('output').textContent]"
 
 
 def test_moving_the_slider_shows_another_grid_and_its_label(window, page):
     window.open(page)
-    last = window.run(SHOWN)
+    last = window.run(DISPLAYED)
     assert last[1] == "step 200, epoch 50"
     window.click(".controls input", across=0.001)
-    first = window.run(SHOWN)
+    first = window.run(DISPLAYED)
     assert first[1] == "before training"
     assert first[0] != last[0]
     window.press("ArrowRight")  # the slider has the focus and moves itself
-    assert window.run(SHOWN)[1] == "step 10, epoch 2"
+    assert window.run(DISPLAYED)[1] == "step 10, epoch 2"
     window.run("document.activeElement.blur()")
     window.press("ArrowRight")
     window.press("ArrowRight")
     window.press("ArrowLeft")
-    assert window.run(SHOWN)[1] == "step 20, epoch 5"
+    assert window.run(DISPLAYED)[1] == "step 20, epoch 5"
     window.press("ArrowLeft")
     window.press("ArrowLeft")
     window.press("ArrowLeft")
-    assert window.run(SHOWN) == first
+    assert window.run(DISPLAYED) == first
     window.click(".controls input", across=0.999)
-    assert window.run(SHOWN) == last
+    assert window.run(DISPLAYED) == last
 
 
 def test_the_play_button_runs_through_the_grids_and_stops_at_the_end(window, full):
     filled.grids(full, range(0, 40, 10))
     window.open(report(full))
-    last = window.run(SHOWN)
+    last = window.run(DISPLAYED)
     window.run(
-        "window.seen = []; new MutationObserver(() => window.seen.push(document.querySelector('output')"
+        "window.labels = []; new MutationObserver(() => window.labels.push(document.querySelector('output')"
         ".textContent)).observe(document.querySelector('output'), {childList: true})"
     )
     window.click(".play")
     assert window.run("document.querySelector('.play').textContent") == "Pause"
     window.wait("document.querySelector('.play').textContent === 'Play'")
     labels = ["before training", "step 10, epoch 2", "step 20, epoch 5", "step 30, epoch 7"]
-    assert window.run("window.seen") == labels
-    assert window.run(SHOWN) == last
+    assert window.run("window.labels") == labels
+    assert window.run(DISPLAYED) == last
 
 
 def test_the_play_button_can_pause(window, page):
     window.open(page)
     window.click(".play")
-    window.wait(f"{SHOWN}[1] === 'step 20, epoch 5'")
+    window.wait(f"{DISPLAYED}[1] === 'step 20, epoch 5'")
     window.click(".play")
     assert window.run("document.querySelector('.play').textContent") == "Play"
-    paused = window.run(SHOWN)
+    paused = window.run(DISPLAYED)
     window.run("new Promise(done => setTimeout(done, 500))")
-    assert window.run(SHOWN) == paused
+    assert window.run(DISPLAYED) == paused
 
 
 READOUT = "document.querySelector('#scores .readout')"
@@ -183,7 +183,7 @@ def test_a_readout_stays_inside_its_chart(window, page, across):
 
 
 def test_the_curves_meet_the_numbers_on_the_axis(window, page):
-    """The SVG and the words over it have one scale: the last point of FID lies where the dot is put."""
+    """The SVG and the words over it have one scale: the last point of FID lies at the mark."""
     window.open(page)
     window.point("#scores .area", across=0.999)
     distance = window.run("""(() => {
@@ -195,7 +195,7 @@ def test_the_curves_meet_the_numbers_on_the_axis(window, page):
     assert distance < 1
 
 
-def test_a_click_on_a_heading_sorts_the_table_and_another_turns_it_round(window, comparison):
+def test_a_click_on_a_heading_sorts_the_table_and_another_reverses_it(window, comparison):
     window.open(comparison)
     names = "[...document.querySelectorAll('#scores tbody th')].map(cell => cell.textContent)"
     assert window.run(names) == ["seed-0", "seed-1", "seed-2", "unscored"]

@@ -1,4 +1,4 @@
-"""Charts: their ticks, their thinned lines, and that any numbers can be drawn."""
+"""Charts: their ticks, their subsampled lines, and that any numbers can be drawn."""
 
 import math
 import re
@@ -27,7 +27,7 @@ ordered = st.lists(st.integers(0, 2**53), min_size=1, max_size=30, unique=True).
 
 
 @pytest.mark.parametrize("count", [1, 2, 999, 1000, 1001, 1002, 5000])
-def test_a_thinned_line_keeps_its_ends_and_its_extremes(count):
+def test_a_subsampled_line_keeps_its_ends_and_its_extremes(count):
     y = np.random.default_rng(count).normal(size=count).tolist()
     x = list(range(count))
     subsample = subsample_points(Points(x, y), 1000)
@@ -38,7 +38,7 @@ def test_a_thinned_line_keeps_its_ends_and_its_extremes(count):
     assert (min(subsample.y), max(subsample.y)) == (min(y), max(y))
 
 
-def test_a_single_spike_survives_thinning():
+def test_a_single_spike_survives_subsampling():
     y = [0.0] * 50_000
     y[31_234] = 1.0
     subsample = subsample_points(Points(range(50_000), y), 100)
@@ -61,11 +61,11 @@ def test_between_points_a_line_is_straight():
 @given(st.floats(-1e6, 1e6), st.floats(1e-2, 1e6))
 def test_ticks_are_round_few_and_within_the_axis(low, size):
     high = low + size
-    found = linear_ticks(low, high)
-    assert 2 <= len(found) <= 7
-    assert all(low - 1e-6 * size <= tick <= high + 1e-6 * size for tick in found)
-    assert np.allclose(np.diff(found), found[1] - found[0], atol=1e-5 * size)
-    words = [tick_text(tick, found) for tick in found]
+    ticks = linear_ticks(low, high)
+    assert 2 <= len(ticks) <= 7
+    assert all(low - 1e-6 * size <= tick <= high + 1e-6 * size for tick in ticks)
+    assert np.allclose(np.diff(ticks), ticks[1] - ticks[0], atol=1e-5 * size)
+    words = [tick_text(tick, ticks) for tick in ticks]
     assert len(set(words)) == len(words)
 
 
@@ -79,8 +79,8 @@ def test_ticks_are_round_few_and_within_the_axis(low, size):
     ],
 )
 def test_ticks_have_the_digits_they_need(low, high, expected):
-    found = linear_ticks(low, high)
-    assert [tick_text(tick, found) for tick in found] == expected
+    ticks = linear_ticks(low, high)
+    assert [tick_text(tick, ticks) for tick in ticks] == expected
 
 
 def test_logarithmic_ticks_are_powers_of_ten_where_there_are_many():
@@ -92,8 +92,8 @@ def test_logarithmic_ticks_are_powers_of_ten_where_there_are_many():
 def test_any_finite_numbers_can_be_drawn(x, data, noisy, low, high):
     y = data.draw(st.lists(anything, min_size=len(x), max_size=len(x)))
     source = draw(Chart("t", "r", [Line("a", Points(x, y))], noisy=noisy, low=low, high=high))
-    places = re.findall(r'd="M([^"]*)" class="stroke', source)
-    numbers = [float(word) for place in places for word in place.replace("L", " ").split()]
+    paths = re.findall(r'd="M([^"]*)" class="stroke', source)
+    numbers = [float(word) for path in paths for word in path.replace("L", " ").split()]
     assert numbers
     assert all(-1000 <= value <= 2000 for value in numbers)
     assert "nan" not in source
@@ -137,7 +137,7 @@ def test_numbers_have_three_digits_or_so(value, expected):
     ("value", "error", "expected"),
     [(9.1, 0.083, "9.10 ± 0.08"), (9.1, None, "9.10"), (None, 1, "–"), (9.1, 0.004, "9.100 ± 0.004")],
 )
-def test_a_spread_has_the_digits_of_its_mean(value, error, expected):
+def test_a_standard_error_has_the_digits_of_its_mean(value, error, expected):
     assert format_with_error(value, error) == expected
 
 
@@ -145,7 +145,7 @@ def test_a_spread_has_the_digits_of_its_mean(value, error, expected):
     ("seconds", "expected"),
     [(None, "–"), (1.25, "1.2 s"), (42.4, "42 s"), (187, "3:07 min"), (3720, "1:02 h"), (3599.7, "1:00 h")],
 )
-def test_time_is_said_in_its_unit(seconds, expected):
+def test_a_duration_has_its_unit(seconds, expected):
     assert format_duration(seconds) == expected
 
 

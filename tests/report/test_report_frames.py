@@ -1,4 +1,4 @@
-"""Which sample grids travel inside a page, and how heavy they may be."""
+"""Which sample grids travel inside a page, and how large they may be."""
 
 import json
 import re
@@ -21,7 +21,7 @@ def block_of(run):
 
 @pytest.mark.parametrize("count", [1, 2, 59, 60, 61, 500])
 @pytest.mark.parametrize("most", [2, 3, 60])
-def test_frames_are_evenly_spread_and_the_ends_are_kept(count, most):
+def test_frames_are_evenly_spaced_and_the_ends_are_kept(count, most):
     kept = frames.evenly_spaced(count, most)
     assert (kept[0], kept[-1]) == (0, count - 1)
     assert len(kept) == min(count, most)
@@ -29,7 +29,7 @@ def test_frames_are_evenly_spread_and_the_ends_are_kept(count, most):
     assert gaps.size == 0 or (gaps.min() >= 1 and gaps.max() - gaps.min() <= 1)
 
 
-def test_at_most_sixty_grids_are_shown_from_the_first_to_the_last(full):
+def test_at_most_sixty_grids_are_displayed_from_the_first_to_the_last(full):
     filled.grids(full, range(0, 500, 2))
     block = block_of(full)
     assert len(block["labels"]) == 60
@@ -37,16 +37,16 @@ def test_at_most_sixty_grids_are_shown_from_the_first_to_the_last(full):
     assert (block["labels"][0], block["labels"][-1]) == ("before training", "step 498, epoch 124")
 
 
-def test_heavy_grids_become_fewer_not_blurred(full):
+def test_large_grids_become_fewer_not_blurred(full):
     filled.grids(full, range(12), side=200)
     each = frames.read(full.directory.sample_file(0)).encoded_size
-    found = frames.choose_frames(full.directory.sample_files(), 5 * each)
-    assert [frame.step for frame in found][:: len(found) - 1] == [0, 11]
-    assert 2 < len(found) <= 5
-    assert {frame.width for frame in found} == {200}
+    chosen = frames.choose_frames(full.directory.sample_files(), 5 * each)
+    assert [frame.step for frame in chosen][:: len(chosen) - 1] == [0, 11]
+    assert 2 < len(chosen) <= 5
+    assert {frame.width for frame in chosen} == {200}
 
 
-def test_a_grid_too_heavy_alone_is_halved(full):
+def test_a_grid_too_large_alone_is_halved(full):
     filled.grids(full, [7], side=200)
     (frame,) = frames.choose_frames(full.directory.sample_files(), 8000)
     assert (frame.width, frame.height, frame.step) == (50, 50, 7)
@@ -83,7 +83,7 @@ def test_a_damaged_grid_is_passed_over(full, damaged, how):
     assert len(block_of(full)["labels"]) == 5
 
 
-def test_grids_that_are_all_damaged_are_said_to_be(full):
+def test_grids_that_are_all_damaged_are_reported(full):
     filled.grids(full, range(3))
     for path in full.directory.sample_files():
         path.write_bytes(b"")

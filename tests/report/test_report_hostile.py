@@ -1,4 +1,4 @@
-"""Names, paths and sentences that try to be HTML."""
+"""Names, paths and messages that try to be HTML."""
 
 import html
 import shutil
@@ -27,17 +27,17 @@ def pages(copy, word):
     record = {"data": data, "command": word, "notes": (word,), "created": word, "machine": {"gpu": word}}
     run.directory.write(run.record.model_copy(update=record))
     run = filled.fill(Run.open(run.path))
-    shares = {word: 0.5, "dog": 0.25, "eel": 0.25}
+    fractions = {word: 0.5, "dog": 0.25, "eel": 0.25}
     protocol = {"text": word, word: word}
     filled.evaluate(
-        run, modes_histogram=shares, modes_expected=shares, modes_missing=[word], protocol=protocol
+        run, modes_histogram=fractions, modes_expected=fractions, modes_missing=[word], protocol=protocol
     )
     lines = [filled.reading(step, generator_loss=1 + step % 7 / 10) for step in range(1, 201)]
     lines += [filled.score(40 * i, 10 / i, protocol=word) for i in range(1, 6)]
     filled.log(run, [*lines, filled.health(9, word, word), filled.health(9, "collapse", word)])
-    found = [Page(report(run)), Page(comparison_page(compare([run]), run.path / "comparison.html"))]
+    result = [Page(report(run)), Page(comparison_page(compare([run]), run.path / "comparison.html"))]
     shutil.rmtree(run.path)
-    return found
+    return result
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -52,7 +52,7 @@ def test_hostile_words_change_no_element_of_the_pages(copy, attack):
 
 
 @pytest.mark.parametrize("name", ["<b>bold</b>", "a & b", "it's", 'qu"ote', "new\nline", "-rf", "ü 漢"])
-def test_hostile_paths_are_shown_and_typed_as_they_are(copy, name):
+def test_hostile_paths_are_displayed_and_typed_as_they_are(copy, name):
     run = filled.fill(copy(name))
     page = Page(report(run))
     assert (page.open, page.unmatched) == ([], [])
@@ -68,7 +68,7 @@ def test_a_path_that_is_no_text_still_gives_a_page(copy):
 @given(st.text())
 def test_text_comes_back_from_the_parser_as_it_went_in(text):
     assert html.unescape(escape_text(text)).replace("\ufffd", "") == "".join(
-        sign for sign in text if escape_text(sign) != "\ufffd"
+        character for character in text if escape_text(character) != "\ufffd"
     ).replace("\ufffd", "")
     assert "<" not in escape_text(text)
     assert '"' not in escape_text(text)

@@ -54,12 +54,12 @@ def test_a_run_made_from_python_is_repeated_by_its_recipe(run):
     assert json.loads(text[text.index("{") : text.rindex("}") + 1]) == json.loads(run.recipe.to_json())
 
 
-def test_a_run_that_branched_off_says_where_and_with_what(copy):
+def test_a_run_that_was_forked_says_where_and_with_what(copy):
     run = copy(fork=ForkRecord(parent="runs/parent", step=400, overrides={"batch_size": 8, "name": "<b>"}))
     assert 'runs/parent, at step 400, with batch_size = 8, name = "<b>"' in page_of(run).text
 
 
-def test_the_verdict_shows_each_score_with_spread_floor_and_meaning(full):
+def test_the_table_shows_each_score_with_standard_error_baseline_and_meaning(full):
     text = page_of(full).text
     assert "FID 7.93 ± 0.08 1.84 ↓ lower how far the generated images" in text
     assert "KID 0.00413 ± 0.00031 0.000120 ↓ lower" in text
@@ -82,7 +82,7 @@ def test_scores_that_are_missing_or_no_numbers_are_left_out(full):
     assert "Precision 0.742 ± 0.004 – ↑ higher" in text
 
 
-def test_the_monitors_last_sentence_of_each_kind_is_shown_in_its_color(full):
+def test_the_last_health_message_of_each_kind_is_shown_in_its_color(full):
     lines = [filled.health(i, "collapse", f"Only {9 - i} classes are left.") for i in range(3)]
     filled.log(full, [*lines, filled.health(9, "discriminator", "D wins."), filled.health(9, "new", "Hm.")])
     page = page_of(full)
@@ -110,7 +110,7 @@ def test_scores_of_an_earlier_protocol_are_left_out(full):
     assert "2 earlier scores" in text
 
 
-def test_classes_are_shown_beside_their_real_shares_and_the_missing_ones_named(full):
+def test_classes_are_shown_beside_their_real_frequencies_and_the_missing_ones_named(full):
     page = page_of(full)
     assert "This class is missing, never or almost never generated: eel" in page.text
     assert "cat 75.0% real 50.0%" in page.text
@@ -120,9 +120,9 @@ def test_classes_are_shown_beside_their_real_shares_and_the_missing_ones_named(f
 
 def test_neighbors_are_shown_with_their_distances(full):
     samples = images(4, (3, 12, 12))
-    extras = Extras([(samples[0], list(samples[1:]), [1.25, 2.5, 1e-9])], "Unseen ones lie at 3.1.")
+    extras = Extras([(samples[0], list(samples[1:]), [1.25, 2.5, 1e-9])], "Held-out ones lie at 3.1.")
     page = page_of(full, extras=extras)
-    for words in ("Unseen ones lie at 3.1.", "generated", "1.25", "2.50", "1.00e-09"):
+    for words in ("Held-out ones lie at 3.1.", "generated", "1.25", "2.50", "1.00e-09"):
         assert words in page.text
     assert len([a for a in page.all("img") if a["alt"].startswith("Training image")]) == 3
 

@@ -1,7 +1,7 @@
-"""Health checks: say in one plain sentence, with its numbers, when training goes wrong.
+"""Health checks: one plain sentence with its numbers when training goes wrong.
 
-It looks at what is logged anyway, so that the checks of a resumed run know what the first one knew. The
-thresholds are rules of thumb, given beside each rule; the sentences give the numbers to judge by.
+It looks at what is logged anyway, so that a resumed run's checks have the same history. The
+thresholds are rules of thumb, given beside each rule; the messages give the numbers to judge by.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ IMPROVED = 0.95  # a new best must be so much of the old one to count as an impr
 WORSE = 1.5  # times the best Fréchet distance, in two scores running: swings come and go
 ALIKE = 0.5  # Vendi score as a fraction of what it was, or of real images'
 LEARNED = 5  # scores after which a generator that never drew more has had its time
-# Share of copies, and twice what held-out images show: where these are few, a tenth by chance. A generator
+# Fraction of copies, and twice what held-out images show: where these are few, a tenth by chance. A generator
 # that keeps to the most usual images reaches 8% without copying any.
 COPIES = 0.1
 
@@ -43,10 +43,10 @@ class HealthMonitor:
     baseline: Mapping[str, Any]
     _readings: list[Mapping[str, Any]] = field(default_factory=list)
     _lines: list[Mapping[str, Any]] = field(default_factory=list)
-    _said: set[str] = field(default_factory=set)
+    _reported: set[str] = field(default_factory=set)
 
     def recall(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Look at what an earlier process logged, and say nothing."""
+        """Look at what an earlier process logged, without reporting anything."""
         for line in lines:
             if "score" in line:
                 self.look(line)
@@ -60,26 +60,24 @@ class HealthMonitor:
             self._readings.append(result)
 
     def look(self, line: Mapping[str, Any]) -> list[HealthIssue]:
-        """What a scored step's line shows to be wrong; what was said before is not said again until it
-        has passed.
-        """
+        """Return the issues of a scored line; a reported one is not repeated until it has passed."""
         self._lines.append(line)
         history = scored_steps(self._lines)
         readings, self._readings = self._readings, []
         if not history or history[-1].step != line.get("step"):
             return []
         result = [
-            finding
-            for finding in (
+            issue
+            for issue in (
                 _discriminator(history, readings),
                 self._collapse(history),
                 self._worse(history),
                 self._copying(history),
             )
-            if finding is not None
+            if issue is not None
         ]
-        new = [finding for finding in result if finding.kind not in self._said]
-        self._said = {finding.kind for finding in result}
+        new = [issue for issue in result if issue.kind not in self._reported]
+        self._reported = {issue.kind for issue in result}
         return new
 
     def _collapse(self, history: list[ScoredStep]) -> HealthIssue | None:

@@ -22,7 +22,7 @@ class MetricInfo(NamedTuple):
 METRICS: tuple[MetricInfo, ...] = (
     MetricInfo(
         "fid", "FID", "lower",
-        "how far the generated images are from the real ones, as a feature network sees both; the one "
+        "how far the generated images are from the real ones, in a feature network's view; the one "
         "number to watch",
     ),
     MetricInfo(

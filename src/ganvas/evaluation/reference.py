@@ -36,7 +36,7 @@ class Reference:
     """Features of the real images, and of real images held out from training.
 
     Attributes:
-        images: the real images, a subset of the set if that is larger than `MOST`.
+        images: the real images, a subset of the set if that is larger than `MAX_IMAGES`.
         name: as "mnist train".
         fingerprint: of the whole set.
         extractor: makes the features.
@@ -76,7 +76,7 @@ class Reference:
 
     @cached_property
     def classifier(self) -> Classifier | None:
-        """Tells the classes of images by their features; None for a set without labels."""
+        """Classifies images by their features; None for a set without labels."""
         return classifier(self.extractor, self.images, self.features)
 
     @cached_property

@@ -132,7 +132,7 @@ def real_data_baseline(reference: Reference, images: int) -> dict[str, float | i
     def compute() -> dict[str, Tensor]:
         """The baseline's values as JSON in UTF-8: uint8 [B]."""
         held_out = subset(reference.held_out, images)
-        # Copying is judged on one half of them by the other: a sample cannot serve as its own reference.
+        # Copying is measured on one half of them against the other: a sample cannot serve as its own reference.
         memorized = metrics.memorization_scores(
             reference.held_out[::2],
             reference.train_features,
