@@ -8,6 +8,9 @@
     tensorboard/        where it was asked for
     clusters.safetensors  the cluster of each image, in a run conditioned on clusters
     animation.gif       all grids
+    status.json         the process that trains it: state, step, speed (see `ganvas.runs.control`)
+    control.json        what it is to do: run, pause or stop
+    preview.png         its samples of right now, while somebody watches
     evaluation.json     the score of its best generator, see `ganvas evaluate`
     neighbors.png      its images closest to training images
     report.html         all of it on one page
@@ -19,22 +22,50 @@ path in it needs to exist elsewhere: it can be moved to another machine.
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, ValidationError, model_validator
 
-from ganvas.errors import NewerFormatError, RunError
+from ganvas.errors import NewerFormatError, RunError, printable
 from ganvas.evaluation.history import History
 from ganvas.networks import ImageShape
 from ganvas.recipes.durations import to_steps
 from ganvas.recipes.schema import Recipe
 from ganvas.utils.config import FrozenConfig
-from ganvas.utils.io import write_json
+from ganvas.utils.io import file_kind, read_regular, write_json
 
 FORMAT = 2
+FOLDERS = ("samples", "checkpoints", "generators", "tensorboard")
+MAX_RECORD_BYTES = 2**26  # 65,536 long class names fit
+_LARGEST = 2**63 - 1
+
+_FILES = (
+    "metrics.jsonl", "clusters.safetensors", "animation.gif", "evaluation.json", "neighbors.png",
+    "neighbours.png", "report.html",
+    "status.json", "control.json", "preview.png",
+)  # fmt: skip
+_PART = r"\..+\.[a-z0-9_]{8}\.partial"  # as `atomic_write` names what it has not finished
+_OWN = {
+    "": re.compile("|".join([*map(re.escape, _FILES), _PART])),
+    "samples": re.compile(rf"\d{{8,}}\.png|{_PART}"),
+    "checkpoints": re.compile(r"\d{8,}|\.partial-\d{8,}-\w+"),
+    "generators": re.compile(rf"epoch-\d{{4,}}\.safetensors|{_PART}"),
+    "tensorboard": re.compile(r"events\.out\.tfevents\..+"),
+}
+CHECKPOINT_FILE = re.compile(r"state\.json|(generator|discriminator)(_ema|_optimizer)?\.safetensors")
+"""The names of everything that ganvas writes into a run directory, now or in an earlier format."""
+
+_PARTS_OF_A_RECORD = {
+    "recipe": dict, "seed": int, "data": dict, "steps_per_epoch": int, "command": str, "created": str,
+    "ganvas": str, "machine": dict,
+}  # fmt: skip
 
 
 def _check_shape(shape: ImageShape) -> ImageShape:
@@ -54,7 +85,7 @@ class DataRecord(FrozenConfig):
     resize: str | None = None
     source: str
     fingerprint: str
-    images: PositiveInt
+    images: Annotated[PositiveInt, Field(le=_LARGEST)]
     image_shape: Annotated[ImageShape, AfterValidator(_check_shape)]
     class_names: tuple[str, ...] = ()
     class_counts: tuple[int, ...] = ()
@@ -68,7 +99,7 @@ class ClusterRecord(FrozenConfig):
         sha256: of the labels in `clusters.safetensors`, as int32, little-endian.
     """
 
-    counts: tuple[Annotated[int, Field(ge=0)], ...]
+    counts: tuple[Annotated[int, Field(ge=0, le=_LARGEST)], ...]
     sha256: str
 
 
@@ -76,7 +107,7 @@ class ForkRecord(FrozenConfig):
     """Where a run began that went on from another's checkpoint."""
 
     parent: str
-    step: PositiveInt
+    step: Annotated[PositiveInt, Field(le=_LARGEST)]
     overrides: dict[str, Any] = {}
 
 
@@ -87,7 +118,7 @@ class RunRecord(FrozenConfig):
     recipe: Recipe
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     data: DataRecord
-    steps_per_epoch: PositiveInt
+    steps_per_epoch: Annotated[PositiveInt, Field(le=_LARGEST)]
     precision: Literal["fp32", "bf16"] = "fp32"
     notes: tuple[str, ...] = ()
     fork: ForkRecord | None = None
@@ -164,14 +195,62 @@ class RunDirectory:
 
     def is_bare(self) -> bool:
         """Whether the directory holds nothing but what a run that never began has left."""
-        left = [p for p in self.path.iterdir() if p.name != ".lock" and not p.name.endswith(".partial")]
-        return all(p in (self.samples, self.checkpoints) and not any(p.iterdir()) for p in left)
+        left = [p for p in self.path.iterdir() if p.name != ".lock" and not re.fullmatch(_PART, p.name)]
+        folders = (self.samples, self.checkpoints)
+        return all(p in folders and is_real_folder(p) and not any(p.iterdir()) for p in left)
 
     def sweep(self) -> None:
         """Remove the parts of files that killed processes left."""
-        for folder in (self.path, self.samples, self.generators):
-            for part in folder.glob(".*.partial"):
-                part.unlink(missing_ok=True)
+        for entry in list(self.own_entries()):
+            if re.fullmatch(_PART, entry.name):
+                (self.path / entry).unlink(missing_ok=True)
+
+    def own_entries(self) -> Iterator[Path]:
+        """What ganvas wrote here, known by name: relative paths of files and checkpoints; `run.json` last."""
+        for folder, name in _OWN.items():
+            if is_real_folder(self.path / folder):
+                entries = sorted(p.name for p in (self.path / folder).iterdir() if name.fullmatch(p.name))
+                yield from (Path(folder, entry) for entry in entries)
+        if os.path.lexists(self.record_path):
+            yield Path(self.record_path.name)
+
+    def is_certain(self) -> bool:
+        """Whether `run.json` is as this or an earlier ganvas writes it."""
+        try:
+            self._read_certain()
+        except RunError:
+            return False
+        return True
+
+    def check_own(self) -> None:
+        """Refuse a directory that is not certainly a run, or where a file of a run is something else.
+
+        Raises:
+            RunError: no run.json, or not as this or an earlier ganvas writes it; a link, or a folder in the
+                place of a file; other files in the folder of a checkpoint.
+        """
+        self._read_certain()
+        self._check_kinds()
+        for entry in self.own_entries():
+            path = self.path / entry
+            if entry.parent.name != "checkpoints":
+                _check_file(path)
+                continue
+            _check_folder(path)
+            for file in path.iterdir():
+                _check_file(file)
+                if not CHECKPOINT_FILE.fullmatch(file.name):
+                    raise RunError(
+                        f"{path}: expected a checkpoint, got {printable(file.name)} among its files, which "
+                        f"ganvas did not write; move it elsewhere"
+                    )
+
+    def _check_kinds(self) -> None:
+        """Refuse links and other things in the place of the files and folders of a run."""
+        for folder in FOLDERS:
+            _check_folder(self.path / folder)
+        for file in ("run.json", ".lock", *_FILES):
+            _check_file(self.path / file)
 
     @property
     def metrics(self) -> Path:
@@ -223,6 +302,11 @@ class RunDirectory:
         return self.path / "neighbors.png"
 
     @property
+    def preview(self) -> Path:
+        """The samples of right now, while somebody watches the run train."""
+        return self.path / "preview.png"
+
+    @property
     def report(self) -> Path:
         """`report.html`."""
         return self.path / "report.html"
@@ -250,29 +334,14 @@ class RunDirectory:
         Raises:
             RunError: no run here, a damaged record, or one of a newer format.
         """
-        try:
-            values: Any = json.loads(self.record_path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            raise RunError(
-                f"no run at {self.path}: expected a directory with run.json, as 'ganvas train' makes"
-            ) from None
-        except OSError as error:
-            raise RunError(f"cannot read {self.record_path}: {error.strerror}") from None
-        except (ValueError, RecursionError) as error:
-            raise RunError(f"{self.record_path} is damaged: {error}") from None
-        version = values.get("format") if isinstance(values, dict) else None
-        if not isinstance(version, int):
-            raise RunError(f"{self.record_path} is not a ganvas run: it has no format number")
-        if version > FORMAT:
-            raise NewerFormatError(
-                f"{self.path} has run format {version}, this ganvas reads up to {FORMAT}: "
-                f"update ganvas (pip install -U ganvas)"
-            )
+        values = self._read_values()
+        version = values["format"]
         if version < FORMAT:
             raise RunError(
                 f"{self.path} has run format {version}, of an earlier ganvas with other names for its "
                 f"settings: use it with that ganvas, or train it again"
             )
+        self._check_kinds()
         try:
             return RunRecord.model_validate(values)
         except ValidationError as error:
@@ -285,48 +354,66 @@ class RunDirectory:
                 ) from None
             raise RunError(f"{self.record_path} is damaged: {where}: {first['msg']}") from None
 
+    def _read_values(self) -> dict[str, Any]:
+        """The object in `run.json`, of a format that is known; nothing else is checked.
+
+        Raises:
+            RunError: as `read`.
+        """
+        path = self.record_path
+        try:
+            content = read_regular(path, limit=MAX_RECORD_BYTES, follow_links=False)
+            values = json.loads(content, parse_constant=_refuse_constant)
+        except (FileNotFoundError, NotADirectoryError):
+            raise RunError(
+                f"no run at {self.path}: expected a directory with run.json, as 'ganvas train' makes"
+            ) from None
+        except OSError as error:
+            raise RunError(f"cannot read {path}: {error.strerror}") from None
+        except (ValueError, RecursionError) as error:
+            raise RunError(f"{path} is damaged: {error}") from None
+        version = values.get("format") if isinstance(values, dict) else None
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+            raise RunError(f"{path} is not a ganvas run: it has no format number")
+        if version > FORMAT:
+            raise NewerFormatError(
+                f"{self.path} has run format {version}, this ganvas reads up to {FORMAT}: "
+                f"update ganvas (pip install -U ganvas)"
+            )
+        return dict(values)
+
+    def _read_certain(self) -> dict[str, Any]:
+        values = self._read_values()
+        if not all(isinstance(values.get(name), kind) for name, kind in _PARTS_OF_A_RECORD.items()):
+            raise RunError(
+                f"{self.record_path} is not certainly of a ganvas run: expected "
+                f"{', '.join(_PARTS_OF_A_RECORD)}"
+            )
+        return values
+
     def read_metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`; see `ganvas.evaluation.history`."""
         return History.read(self.metrics).lines
 
 
-def free_directory(out: str | Path | None, name: str, *, overwrite: bool) -> RunDirectory:
-    """The directory for a new run: `out`, or `runs/<name>` or the first free of `runs/<name>-2`, ...
-
-    Raises:
-        RunError: it is taken.
-    """
-    directory = RunDirectory(Path(out).expanduser() if out else _free_path(name))
-    check_free(directory, overwrite=overwrite)
-    return directory
+def is_real_folder(path: Path) -> bool:
+    """Whether there is a folder at `path`, and no link to one."""
+    return path.is_dir() and not path.is_symlink()
 
 
-def _free_path(name: str) -> Path:
-    """`runs/<name>`, or the first of `runs/<name>-2`, ... that is not taken."""
-    path, number = Path("runs") / name, 1
-    while path.exists():
-        number += 1
-        path = Path("runs") / f"{name}-{number}"
-    return path
-
-
-def check_free(directory: RunDirectory, *, overwrite: bool) -> None:
-    """Refuse a directory that is taken.
-
-    Raises:
-        RunError: it holds a run (unless it may be overwritten), other files, or is a file.
-    """
-    path = directory.path
-    if not path.exists():
-        return
-    if not path.is_dir():
-        raise RunError(f"out {path} is a file; expected a new directory")
-    if not directory.record_path.exists():
-        if directory.is_bare():
-            return
-        raise RunError(f"out {path} holds other files and no run; choose a new directory")
-    if not overwrite:
+def _check_folder(path: Path) -> None:
+    if os.path.lexists(path) and not is_real_folder(path):
         raise RunError(
-            f"{path} already holds a run: resume it (ganvas resume {directory.shell_path}), choose another "
-            f"out, or replace it with overwrite"
+            f"{path}: expected a folder of a run, got {file_kind(path.lstat())}; replace it with the folder"
         )
+
+
+def _check_file(path: Path) -> None:
+    if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+        raise RunError(
+            f"{path}: expected a file of a run, got {file_kind(path.lstat())}; replace it with the file"
+        )
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"expected numbers, got {name}")

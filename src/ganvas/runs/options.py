@@ -151,7 +151,10 @@ class TrainOptions:
     mmap_threshold: float = mmap_option()
     tensorboard: bool | None = tensorboard_option()
     health: str | None = health_option()
-    overwrite: bool = switch("replace a run that is already in DIR")
+    overwrite: bool = switch(
+        "replace a run that is already in DIR: it is kept until the new one has a checkpoint, and files that "
+        "ganvas did not write stay"
+    )
     quiet: bool = switch("show nothing while training")
     callbacks: Sequence[Callback | str] = callbacks_option()
     command: str | None = None

@@ -28,8 +28,9 @@ from ganvas.runs.common import (
     validate_seed,
 )
 from ganvas.runs.conditioning import cluster_record
-from ganvas.runs.directory import DataRecord, RunDirectory, RunRecord, free_directory
+from ganvas.runs.directory import DataRecord, RunDirectory, RunRecord
 from ganvas.runs.options import TrainOptions
+from ganvas.runs.overwrite import check_free, free_directory
 from ganvas.training import updates
 from ganvas.training.conditioning import conditioning_labels
 from ganvas.training.state import TrainState, new_state
@@ -148,6 +149,7 @@ def prepare(options: TrainOptions) -> TrainingPlan:
     split = str(changed.get("split", "train")) if named is None else named.split
     requested = data if data is not None else changed.get("data", "mnist") if named is None else named.data
     images = _load(requested, split, options, explicit=data is not None)
+    check_free(directory, overwrite=options.overwrite, data=images.source)
     if options.conditional:
         changed["classes"], changed["condition_on"] = _label_count(images, changed.get("classes")), "labels"
     recipe, reasons = _finish_recipe(named, images, changed, options)

@@ -25,6 +25,7 @@ from ganvas.runs.conditioning import cluster_record, restore_conditioning
 from ganvas.runs.directory import RunDirectory, RunRecord
 from ganvas.runs.lock import exclusive_lock
 from ganvas.runs.options import ResumeOptions
+from ganvas.runs.overwrite import recover, recover_for_reading, replaced_run
 from ganvas.runs.run import Run
 from ganvas.runs.session import Session
 from ganvas.training import checkpoint, updates
@@ -70,8 +71,11 @@ def resume_from_options(o: ResumeOptions, images: ImageSet | None = None) -> Run
     """`resume` with its parameters in one object, and the run's images where they are loaded already."""
     callbacks = load_callbacks(o.callbacks)
     directory = RunDirectory(Path(o.run).expanduser())
+    recover_for_reading(directory.path)
     directory.read()  # refuses what is no run before a lock is put there
     with exclusive_lock(directory.path):
+        recover(directory)
+        directory.sweep()
         record = directory.read()
         recipe = record.recipe.with_overrides(
             collect_overrides(None, o.epochs, o.steps, tensorboard=o.tensorboard, health=o.health)
@@ -85,6 +89,11 @@ def resume_from_options(o: ResumeOptions, images: ImageSet | None = None) -> Run
             data = record.data.model_copy(update={"requested": recorded_request(o.data, images)})
             record = record.model_copy(update={"data": data})
         display = make_display(record.steps, 0, quiet=o.quiet)
+        replaced = replaced_run(directory)
+        if replaced is not None:
+            display.say(
+                f"note: the run that this one replaces is in {replaced.path} until the first checkpoint"
+            )
         state = _newest_state(directory, record, images, device, display)
         if state.step >= record.steps:
             return _finish(directory, state.step, images, display, quiet=o.quiet)

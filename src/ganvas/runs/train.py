@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -14,9 +13,10 @@ from ganvas.recipes.schema import Recipe
 from ganvas.runs import session
 from ganvas.runs.common import evaluate_and_report, load_callbacks
 from ganvas.runs.conditioning import write_clusters
-from ganvas.runs.directory import RunDirectory, RunRecord, check_free
+from ganvas.runs.directory import RunDirectory, RunRecord
 from ganvas.runs.lock import exclusive_lock
 from ganvas.runs.options import TrainOptions
+from ganvas.runs.overwrite import check_free, replacing
 from ganvas.runs.plan import TrainingPlan, prepare
 from ganvas.runs.run import Run
 from ganvas.runs.session import Session
@@ -79,7 +79,8 @@ def train(
         mmap_threshold: a set larger than this fraction of the free memory is memory-mapped, not loaded.
         tensorboard: write TensorBoard events; the recipe's choice where None.
         health: "warn", "stop" or "off": what happens when training goes wrong.
-        overwrite: replace an existing run.
+        overwrite: replace an existing run, which is kept until the new one has a checkpoint; files there that
+            ganvas did not write stay.
         quiet: show nothing.
         callbacks: called while training: `ganvas.callbacks.Callback` objects, or registered names.
         command: what is recorded as the command that made the run.
@@ -128,29 +129,24 @@ def start(plan: TrainingPlan, options: TrainOptions) -> Run:
     with storage_errors(str(directory.path)):
         directory.path.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(directory.path):
-        check_free(directory, overwrite=options.overwrite)  # again: another process may have been quicker
-        _create(directory, plan.record, plan.labels)
-        session.run(
-            Session(
-                directory, plan.record, plan.images, plan.labels, plan.batches, plan.update, plan.state,
-                plan.device, quiet=options.quiet, callbacks=callbacks,
-            )
-        )  # fmt: skip
+        # Again: another process may have been quicker.
+        check_free(directory, overwrite=options.overwrite, data=plan.images.source)
+        with replacing(directory):
+            _create(directory, plan.record, plan.labels)
+            session.run(
+                Session(
+                    directory, plan.record, plan.images, plan.labels, plan.batches, plan.update, plan.state,
+                    plan.device, quiet=options.quiet, callbacks=callbacks,
+                )
+            )  # fmt: skip
         return evaluate_and_report(directory, images=plan.images, quiet=options.quiet)
 
 
 def _create(directory: RunDirectory, record: RunRecord, labels: Labels | None) -> None:
-    """Begin the run, where another may have been: it stays a run at every moment."""
-    with storage_errors(str(directory.path)):
-        for old in directory.path.iterdir():
-            if old.is_dir() and not old.is_symlink():
-                shutil.rmtree(old)
-            elif old.name not in (".lock", directory.record_path.name, directory.clusters.name):
-                old.unlink()
-        directory.clusters.unlink(missing_ok=True)  # last: with the rest gone, no checkpoint needs it
+    """Begin the run."""
     directory.write(record)
     if record.clusters is not None and labels is not None:
         write_clusters(directory, labels)
     with storage_errors(str(directory.path)):
-        directory.samples.mkdir()
-        directory.checkpoints.mkdir()
+        directory.samples.mkdir(exist_ok=True)
+        directory.checkpoints.mkdir(exist_ok=True)

@@ -26,6 +26,7 @@ _PART = ".partial"
 _STALE_SECONDS = 24 * 3600
 _UNBLOCKED = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)  # none of these on Windows
 _KINDS = {
+    stat.S_IFREG: "a file",
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -77,10 +78,15 @@ def read_regular(path: Path, *, limit: int, follow_links: bool = True) -> bytes:
 
 def _check_regular(path: Path, status: os.stat_result, limit: int | None) -> None:
     if not stat.S_ISREG(status.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
-        raise IrregularFileError(errno.EINVAL, f"it is {kind}, expected a regular file", str(path))
+        text = f"it is {file_kind(status)}, expected a regular file"
+        raise IrregularFileError(errno.EINVAL, text, str(path))
     if limit is not None and status.st_size > limit:
         raise _too_large(path, status.st_size, limit)
+
+
+def file_kind(status: os.stat_result) -> str:
+    """What a `stat` or `lstat` found, in words: "a folder", "a named pipe"."""
+    return _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
 
 
 def _too_large(path: Path, size: int, limit: int) -> IrregularFileError:
