@@ -34,7 +34,7 @@ AUTO = {
 COLUMNS = (
     ("fid", "FID"), ("kid", "KID"), ("precision", "precision"), ("recall", "recall"), ("density", "density"),
     ("coverage", "coverage"), ("modes", "modes"), ("modes_kl", "KL"), ("vendi", "Vendi"),
-    ("authenticity", "authentic"), ("copies", "copies"),
+    ("authenticity", "authenticity"), ("copies", "copies"),
 )  # fmt: skip
 
 
