@@ -21,7 +21,7 @@ A message is one line: what was expected, what came, what to do.
 import difflib
 from collections.abc import Iterable, Sequence
 
-_MOST_LETTERS = 80  # of one name in a list of names
+_MOST_LETTERS = 80  # of one name from outside
 
 
 class GanvasError(Exception):
@@ -95,7 +95,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     "did you mean 'tutorial-dcgan'?"
     """
     names = list(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word[:_MOST_LETTERS], names, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
     return f"known: {first_few(names, 30)}"
@@ -107,10 +107,13 @@ def first_few(names: Sequence[str], most: int) -> str:
     >>> first_few(["a", "b", "c", "d"], 2)
     'a, b and 2 more'
     """
-    listed = ", ".join(
-        printable(n if len(n) <= _MOST_LETTERS else f"{n[:_MOST_LETTERS]}…") for n in names[:most]
-    )
+    listed = ", ".join(printable(shorten(name)) for name in names[:most])
     return f"{listed} and {len(names) - most:,} more" if len(names) > most else listed
+
+
+def shorten(text: str, most: int = _MOST_LETTERS) -> str:
+    """Text of any length from outside for one line of output: its first `most` letters."""
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def printable(text: str) -> str:

@@ -193,8 +193,8 @@ def test_a_longer_length_stretches_the_schedule_and_the_run_says_so(folder, tmp_
     assert len(run.record.notes) == 1
     run = ganvas.resume(tmp_path / "run", steps=4, quiet=True)
     assert run.record.notes[1] == (
-        "the learning-rate schedule is stretched from 2 to 4 steps: at step 2 the rates are at 52% of the "
-        "recipe's instead of 5%"
+        "the learning-rate schedule is stretched from 2 to 4 steps: at step 2 the learning rates are 52% of "
+        "the recipe's instead of 5%"
     )
 
 

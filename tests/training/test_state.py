@@ -1,11 +1,17 @@
 """`TrainState`: first weights by (recipe, shape, seed), fresh optimizers, the average."""
 
+import itertools
+
 import pytest
 import torch
-from small import NAMES, SHAPE, bits, recipe_of, state_of, trained
+from small import CPU, NAMES, SHAPE, bits, random_of, real_images, recipe_of, state_of, trained
 
+from ganvas import recipes
+from ganvas.errors import MachineError
+from ganvas.networks.conditioning import Batch
+from ganvas.training import updates
 from ganvas.training.optimizers import NetworkOptimizer
-from ganvas.training.state import new_discriminator, new_generator
+from ganvas.training.state import estimate_step_memory, new_discriminator, new_generator, new_state
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -83,3 +89,49 @@ def test_the_averages_tensors_are_its_own():
         for weight in state.generator.parameters():
             weight.add_(1)
     assert bits(state.ema.module) == before
+
+
+RESIDUAL = {"kind": "resnet", "widths": [2**20] * 3, "block": {"kind": "bottleneck", "expansion": 16}}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"batch_size": 2**24},
+        {"batch_size": 2**24, "update.rule": "alternating_joint"},
+        {"latent.size": 2**20, "generator.hidden": [2**20]},
+        {"classes": 2**16, "latent.size": 2**20, "generator.hidden": [2**20, 2**20]},
+        {"generator.hidden": [2**20] * 64},
+        {"generator.layers": [{"channels": 2**20, "kernel": 256}] * 64},
+        {"generator.base_channels": 2**20, "latent.size": 2**20},
+        {"discriminator.layers": [{"channels": 2**20, "kernel": 256, "stride": 256}] * 64},
+        {"discriminator.layers": [{"channels": 2**20, "kernel": 1}], "discriminator.hidden": [2**20]},
+        {"generator": RESIDUAL},
+        {"discriminator": RESIDUAL},
+    ],
+)
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 256, 256)])
+def test_a_recipe_whose_step_cannot_fit_into_memory_is_refused_before_anything_is_built(overrides, shape):
+    recipe = recipes.load_recipe("tutorial-dcgan").with_overrides(overrides)
+    with pytest.raises(MachineError, match=r"GiB of memory|more parameters than can be") as caught:
+        new_state(recipe, shape, 0, CPU)
+    assert ": use " in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("rule", ["simultaneous", "alternating", "alternating_joint", "alternating_separate"])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_step_is_estimated_to_need_is_less_than_what_pytorch_allocates_in_one(name, rule):
+    recipe = recipe_of(name, batch_size=64, **{"update.rule": rule})
+    state, real = state_of(recipe), Batch(real_images(recipe))
+    update, rng = updates.make_update(recipe), random_of(recipe)
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profile:
+        update(state, real, rng)
+    events = profile.profiler.kineto_results.events()
+    held = list(itertools.accumulate(event.nbytes() for event in events if event.name() == "[memory]"))
+    parameters = 4 * sum(p.numel() for n in (state.generator, state.discriminator) for p in n.parameters())
+    assert len(held) > 100
+    needed = max(held) + parameters
+    assert needed / 100 < estimate_step_memory(recipe, SHAPE) < needed

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from ganvas.networks.spec import (
+    MAX_LAYERS,
     BatchNorm,
     DiscriminatorSpec,
     DropoutRate,
@@ -73,7 +74,9 @@ class DCGANGenerator(GeneratorSpec):
     kind: Literal["dcgan"] = "dcgan"
     hidden: HiddenLayers = ()
     base_channels: Width = Field(256, description="channels of the first, smallest map")
-    layers: tuple[ConvLayer, ...] = Field((), description="the transposed convolutions, but for the last")
+    layers: tuple[ConvLayer, ...] = Field(
+        (), max_length=MAX_LAYERS, description="the transposed convolutions, but for the last"
+    )
     output_layer: OutputLayer = Field(description="the convolution that makes the image")
     negative_slope: NegativeSlope = 0.2
     bias: bool = Field(True, description="whether dense and convolutional layers have biases")
@@ -119,7 +122,7 @@ class DCGANDiscriminator(DiscriminatorSpec):
     """
 
     kind: Literal["dcgan"] = "dcgan"
-    layers: tuple[ConvLayer, ...] = Field(description="the convolutions, in order")
+    layers: tuple[ConvLayer, ...] = Field(max_length=MAX_LAYERS, description="the convolutions, in order")
     hidden: HiddenLayers = ()
     negative_slope: NegativeSlope = 0.2
     dropout: DropoutRate = 0.0

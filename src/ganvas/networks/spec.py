@@ -26,7 +26,8 @@ ImageShape = tuple[int, int, int]  # channels, height, width
 NegativeSlope = Annotated[float, Field(ge=0, le=1, description="leaky ReLU's slope below 0; 0 is ReLU")]
 DropoutRate = Annotated[float, Field(ge=0, lt=1, description="fraction of activations dropped")]
 Width = Annotated[int, Field(ge=1, le=2**20)]
-Widths = tuple[Width, ...]
+MAX_LAYERS = 64
+Widths = Annotated[tuple[Width, ...], Field(max_length=MAX_LAYERS)]
 HiddenLayers = Annotated[Widths, Field(description="widths of the dense layers, in order")]
 SpectralNormalized = Annotated[
     bool, Field(description="spectral norm on every dense and convolutional layer (arXiv 1802.05957)")

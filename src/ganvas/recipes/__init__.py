@@ -12,13 +12,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ganvas.errors import RecipeError, did_you_mean
+from ganvas.errors import RecipeError, did_you_mean, shorten
 from ganvas.recipes.schema import Recipe, format_validation_error, parse_recipe
 from ganvas.registry import Registry, import_code, load_entry_points
+from ganvas.utils.io import read_regular
 
 PRESETS = ("tutorial-dcgan", "fashion-dcgan", "keras-cnn", "mlp", "tf1-dcgan")
 RECIPES: Registry[Recipe] = Registry("recipe", RecipeError)
 """Recipes that plugins register."""
+
+_MAX_BYTES = 2**20  # of a recipe file
 
 __all__ = ["PRESETS", "RECIPES", "load_recipe", "recipe_names"]
 
@@ -58,18 +61,20 @@ def load_recipe(name: str | Path) -> Recipe:
     if text in RECIPES:
         return RECIPES[text]
     raise RecipeError(
-        f"unknown recipe {text!r}; {did_you_mean(text, recipe_names())} ('ganvas recipes' lists them; a "
-        f"recipe of your own is a .json or .py file or an importable module)"
+        f"unknown recipe {shorten(text)!r}; {did_you_mean(text, recipe_names())} ('ganvas recipes' lists "
+        f"them; a recipe of your own is a .json or .py file or an importable module)"
     )
 
 
 def _from_json(path: Path) -> Recipe:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_regular(path, limit=_MAX_BYTES))
     except OSError as error:
         raise RecipeError(f"cannot read recipe {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise RecipeError(f"{path} is not JSON ({error}); 'ganvas recipes show mlp' shows one") from None
+        raise RecipeError(
+            f"{path} is not JSON ({shorten(str(error))}); 'ganvas recipes show mlp' shows one"
+        ) from None
     return parse_recipe(values)
 
 

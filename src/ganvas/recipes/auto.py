@@ -172,7 +172,7 @@ def auto_recipe(
     channels, height, width = image_shape
     kind = "gray" if channels == 1 else "RGB"
     steps = to_steps(recipe.length, max(images // recipe.batch_size, 1))
-    by = "" if "length" in first else f" (--budget {budget or DEFAULT_BUDGET})"
+    by = "" if "length" in first else f" (budget {budget or DEFAULT_BUDGET})"
     augmented = ", DiffAugment" if recipe.augment is not None else ""
     kinds = "clusters of their pixels" if recipe.conditioned_on_clusters else "classes"
     condition = f", conditioned on {recipe.classes} {kinds}" if recipe.classes else ""

@@ -7,16 +7,16 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-_DURATION = re.compile(r"([1-9][0-9]*) (step|epoch)s?")
+_DURATION = re.compile(r"([1-9][0-9]{0,11}) (step|epoch)s?")
 
 
 def _parse(value: object) -> object:
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**12:
         return f"{value} steps" if value > 1 else "1 step"
-    if isinstance(value, str) and value.isdecimal() and int(value) > 0:
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,12}", value):
         return _parse(int(value))
     if not isinstance(value, str) or not _DURATION.fullmatch(value):
-        raise ValueError("expected a positive number of steps, or words like '15 epochs'")
+        raise ValueError("expected a number of steps from 1 to 12 digits, or words like '15 epochs'")
     return value
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ganvas.errors import RecipeError, did_you_mean
+from ganvas.errors import RecipeError, did_you_mean, shorten
+
+_MOST_LETTERS = 200  # of a path
 
 
 def parse_overrides(words: list[str]) -> dict[str, Any]:
@@ -15,17 +17,21 @@ def parse_overrides(words: list[str]) -> dict[str, Any]:
     {'batch_size': 64, 'latent.distribution': 'uniform'}
 
     Raises:
-        RecipeError: a word without `=` or without a key.
+        RecipeError: a word without `=` or without a key, or JSON that is nested too deep to be read.
     """
     parsed: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise RecipeError(f"expected key=value, got {word!r}; try batch_size=64")
+            raise RecipeError(f"expected key=value, got {shorten(word)!r}; try batch_size=64")
         try:
             parsed[key] = json.loads(value)
         except ValueError:
             parsed[key] = value
+        except RecursionError:
+            raise RecipeError(
+                f"recipe key {shorten(key)!r}: its value is nested too deep; expected a few levels"
+            ) from None
     return parsed
 
 
@@ -35,6 +41,8 @@ def set_by_path(values: dict[str, Any], path: str, value: Any) -> None:
     Raises:
         RecipeError: a key on the way does not exist; the line names the nearest one.
     """
+    if len(path) > _MOST_LETTERS:
+        raise RecipeError(f"unknown recipe key {shorten(path)!r}: no key has {len(path):,} letters")
     keys = path.split(".")
     node: Any = values
     for depth, key in enumerate(keys):

@@ -15,14 +15,13 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     Field,
-    PositiveInt,
     SerializeAsAny,
     ValidationError,
     model_validator,
 )
 from pydantic_core import ErrorDetails
 
-from ganvas.errors import RecipeError, did_you_mean
+from ganvas.errors import RecipeError, did_you_mean, shorten
 from ganvas.networks import DiscriminatorSpec, GeneratorSpec
 from ganvas.recipes.durations import Duration
 from ganvas.recipes.optimizers import Optimizer
@@ -47,7 +46,10 @@ class Penalty(FrozenConfig):
         description="weight at the end of the run, approached by equal ratios; constant where null",
     )
     interval: int = Field(
-        1, ge=1, description="steps between two; the penalty counts so many times (lazy regularization)"
+        1,
+        ge=1,
+        le=10**9,
+        description="steps between two; the penalty counts so many times (lazy regularization)",
     )
 
 
@@ -144,6 +146,39 @@ class Scores(FrozenConfig):
     final: int = Field(10_000, ge=24, le=100_000, description="images of the score at the end")
 
 
+# No recipe is larger. What is gets refused before anything walks through it.
+_MAX_ENTRIES, _MAX_DEPTH, _MAX_LETTERS = 10_000, 16, 1_000
+
+
+def _check_bounds(values: object) -> None:
+    """Refuse values from outside that are too many, nested too deep, too long or too large to be a recipe's.
+
+    Raises:
+        ValueError: the message says which bound.
+    """
+    entries, stack = 0, [(values, "", 0)]
+    while stack:
+        value, path, depth = stack.pop()
+        where = f"{shorten(path)}: " if path else ""
+        if isinstance(value, str):
+            if len(value) > _MAX_LETTERS:
+                raise ValueError(f"{where}expected at most {_MAX_LETTERS:,} letters, got {len(value):,}")
+            if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+                raise ValueError(f"{where}expected text in valid Unicode, got {shorten(value)!r}")
+        elif isinstance(value, int):
+            if not -(2**63) <= value < 2**63:
+                raise ValueError(f"{where}expected integers between -2^63 and 2^63, got a larger one")
+        elif isinstance(value, Mapping | list | tuple):
+            entries += len(value)
+            if depth == _MAX_DEPTH:
+                raise ValueError(f"{where}expected values nested at most {_MAX_DEPTH} deep")
+            if entries > _MAX_ENTRIES:
+                raise ValueError(f"{where}expected at most {_MAX_ENTRIES:,} values in a recipe, got more")
+            items = value.items() if isinstance(value, Mapping) else enumerate(value)
+            for key, child in items:
+                stack += [(key, path, depth), (child, f"{path}.{key}" if path else str(key), depth + 1)]
+
+
 # Keys that do not decide what is learned.
 _NOT_TRAINING = {
     "name", "summary", "source", "data", "split", "image_size", "length", "checkpoint_interval",
@@ -184,7 +219,7 @@ class Recipe(FrozenConfig):
         description="non_saturating, saturating, least_squares, hinge, wasserstein, relativistic, or a "
         "registered one",
     )
-    penalties: tuple[Penalty, ...] = Field((), description="regularization terms of D's loss")
+    penalties: tuple[Penalty, ...] = Field((), max_length=16, description="regularization terms of D's loss")
     augment: Augment | None = Field(None, description="augmentation of all that D sees, for small sets")
     generator_optimizer: SerializeAsAny[Optimizer] = Field(description="G's optimizer and schedule")
     discriminator_optimizer: SerializeAsAny[Optimizer] = Field(description="D's optimizer and schedule")
@@ -199,7 +234,7 @@ class Recipe(FrozenConfig):
     )
     length: Duration = Field(description="of the run, as '15 epochs' or '200 steps'")
     checkpoint_interval: Duration = Field("5 epochs", description="between two checkpoints")
-    keep_last: PositiveInt = Field(3, description="how many of the newest checkpoints are kept")
+    keep_last: int = Field(3, ge=1, le=10**6, description="how many of the newest checkpoints are kept")
     keep_interval: Duration | None = Field(None, description="checkpoints at its multiples are kept for good")
     log_interval: Duration = Field("10 steps", description="between two lines of metrics.jsonl")
     grid: Grid = Field(Grid(), description="the grids of samples saved while training")
@@ -215,6 +250,12 @@ class Recipe(FrozenConfig):
         "all", description="frames of the GIF: all grids, or fewer and fewer as training slows down"
     )
     tensorboard: bool = Field(False, description="write TensorBoard event files")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_bounded(cls, values: object) -> object:
+        _check_bounds(values)
+        return values
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -292,7 +333,7 @@ def format_validation_error(error: ValidationError, values: object = None) -> st
 
     `values` are those of the recipe, where known: the nearest names come from them.
     """
-    errors = error.errors()
+    errors = error.errors(include_url=False)
     return _one_line(next((e for e in errors if e["type"] == "extra_forbidden"), errors[0]), values)
 
 
@@ -323,7 +364,7 @@ def _model_in(annotation: Any) -> Any:
 def _one_line(error: ErrorDetails, values: object) -> str:
     """Pydantic's first error as a sentence: the key, what was expected, what came."""
     path = [str(step) for step in error["loc"]]
-    key = ".".join(path)
+    key = shorten(".".join(path))
     if error["type"] == "extra_forbidden":
         if not isinstance(values, Mapping):
             return f"unknown recipe key {key!r}"
@@ -333,9 +374,10 @@ def _one_line(error: ErrorDetails, values: object) -> str:
         return f"recipe key {key!r} is missing"
     message = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
+    if not key:
+        return f"recipe: {message}"
     try:
         got = json.dumps(error["input"], default=str)
     except (TypeError, ValueError):  # keys that are no strings, loops
         got = type(error["input"]).__name__
-    got = got if len(got) <= 60 else got[:57] + "..."
-    return f"recipe key {key!r}: {message}; got {got}" if key else f"recipe: {message}"
+    return f"recipe key {key!r}: {message}; got {shorten(got, 60)}"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ganvas.errors import MachineError
 from ganvas.networks import ImageShape
 from ganvas.networks.init import init_parameters
+from ganvas.networks.layers import inference
+from ganvas.networks.spec import NetworkSpec
 from ganvas.recipes.schema import Recipe
 from ganvas.training.augmentation import initial_ada_state
 from ganvas.training.optimizers import NetworkOptimizer
@@ -45,28 +50,99 @@ def build_generator(recipe: Recipe, image_shape: ImageShape) -> nn.Module:
     Raises:
         MachineError: they would not fit into memory.
     """
-    spec = recipe.generator
-    size, pixel_range = recipe.generator_input_size, recipe.pixel_range
-    return _build(lambda: spec.build(image_shape, size, pixel_range), "the generator")
+    build = _generator_builder(recipe, image_shape)
+    _require_memory_for(_on_meta(recipe.generator, build), "the generator")
+    return build()
 
 
 def build_discriminator(recipe: Recipe, image_shape: ImageShape) -> nn.Module:
     """The discriminator's modules, as `build_generator`."""
-    return _build(
-        lambda: recipe.discriminator.build_conditional(image_shape, recipe.classes), "the discriminator"
-    )
+    build = _discriminator_builder(recipe, image_shape)
+    _require_memory_for(_on_meta(recipe.discriminator, build), "the discriminator")
+    return build()
 
 
-def _build(build: Callable[[], nn.Module], what: str) -> nn.Module:
-    """Count the parameters on the meta device first, so that what does not fit is refused, then build."""
-    hint = "use narrower layers, smaller images or a smaller latent.size"
+def _generator_builder(recipe: Recipe, image_shape: ImageShape) -> Callable[[], nn.Module]:
+    return partial(recipe.generator.build, image_shape, recipe.generator_input_size, recipe.pixel_range)
+
+
+def _discriminator_builder(recipe: Recipe, image_shape: ImageShape) -> Callable[[], nn.Module]:
+    return partial(recipe.discriminator.build_conditional, image_shape, recipe.classes)
+
+
+_NARROWER = "use narrower layers, smaller images or a smaller latent.size"
+
+
+def _on_meta(spec: NetworkSpec, build: Callable[[], nn.Module]) -> nn.Module | None:
+    """The network on PyTorch's device "meta", which has shapes and no numbers; None where it has no such.
+
+    Raises:
+        MachineError: it has more parameters than 64 bits can count.
+    """
     try:
         with torch.device("meta"):
-            count = sum(p.numel() for p in build().parameters())
-    except RuntimeError:  # more entries than 64 bits can count
-        count = 2**62
-    memory.require_memory(4 * count, f"{what} ({count:,} parameters)", hint)
-    return build()
+            return build()
+    except RuntimeError:
+        if not _is_built_in(spec):  # a user's network may need real numbers
+            return None
+        raise MachineError(
+            f"the {spec.kinds.kind} has more parameters than can be counted: {_NARROWER}"
+        ) from None
+
+
+def _is_built_in(spec: NetworkSpec) -> bool:
+    return type(spec).__module__.startswith("ganvas.")
+
+
+def _require_memory_for(network: nn.Module | None, what: str) -> None:
+    if network is not None:
+        count = sum(p.numel() for p in network.parameters())
+        memory.require_memory(4 * count, f"{what} ({count:,} parameters)", _NARROWER)
+
+
+def estimate_step_memory(recipe: Recipe, image_shape: ImageShape) -> int:
+    """Bytes that a training step cannot do without; nothing is built.
+
+    Counted are the parameters with their gradients, and for the images of a batch the outputs of dense and
+    convolutional layers, which the backward pass needs. Any step needs more.
+
+    Raises:
+        MachineError: a network has more parameters than can be counted.
+    """
+    generator = _on_meta(recipe.generator, _generator_builder(recipe, image_shape))
+    discriminator = _on_meta(recipe.discriminator, _discriminator_builder(recipe, image_shape))
+    networks = [network for network in (generator, discriminator) if network is not None]
+    parameters = sum(p.numel() for network in networks for p in network.parameters())
+    numbers, inputs = math.prod(image_shape), recipe.generator_input_size
+    generated = recipe.batch_size * (inputs + numbers + _outputs(recipe.generator, generator, (inputs,)))
+    together = recipe.update.rule in ("simultaneous", "alternating")  # one graph for real and fake
+    classified = recipe.batch_size * (2 if together else 1)
+    classified *= numbers + _outputs(recipe.discriminator, discriminator, image_shape)
+    return 8 * parameters + (4 if recipe.precision == "fp32" else 2) * max(generated, classified)
+
+
+def _require_step_memory(recipe: Recipe, image_shape: ImageShape, device: torch.device) -> None:
+    needed, what = estimate_step_memory(recipe, image_shape), f"a step of {recipe.batch_size:,} images"
+    hint = "use a smaller batch_size, narrower layers, smaller images or a smaller latent.size"
+    if device.type != "cuda":
+        memory.require_memory(needed, what, hint)
+    elif needed > (total := torch.cuda.get_device_properties(device).total_memory):
+        raise MachineError(
+            f"{what} needs about {needed / 2**30:,.1f} GiB of memory, the GPU has {total / 2**30:.1f}: {hint}"
+        )
+
+
+def _outputs(spec: NetworkSpec, network: nn.Module | None, shape: tuple[int, ...]) -> int:
+    """Numbers in the outputs of dense and convolutional layers for one image; 0 of a user's network."""
+    if network is None or not _is_built_in(spec):
+        return 0
+    sizes: list[int] = []
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            layer.register_forward_hook(lambda _, __, output: sizes.append(output.numel()))
+    with inference(network):
+        network(torch.empty(1, *shape, device="meta"))
+    return sum(sizes)
 
 
 def new_generator(recipe: Recipe, image_shape: ImageShape, seed: int) -> nn.Module:
@@ -86,7 +162,12 @@ def new_discriminator(recipe: Recipe, image_shape: ImageShape, seed: int) -> nn.
 
 
 def new_state(recipe: Recipe, image_shape: ImageShape, seed: int, device: torch.device) -> TrainState:
-    """The state before the first step. Parameters are drawn on the CPU: the same on every device."""
+    """The state before the first step. Parameters are drawn on the CPU: the same on every device.
+
+    Raises:
+        MachineError: a training step would not fit into memory.
+    """
+    _require_step_memory(recipe, image_shape, device)
     target = {"device": device, "memory_format": torch.channels_last}
     generator = new_generator(recipe, image_shape, seed).to(**target)  # type: ignore[call-overload]
     discriminator = new_discriminator(recipe, image_shape, seed).to(**target)  # type: ignore[call-overload]

@@ -223,7 +223,7 @@ def _update(
     """One step of a rule, with what all rules have in common: random layers, learning rates, ADA."""
     rng.seed_layers(state.generator, state.discriminator)
     if context.length is not None:
-        fraction = (state.step + 0.5) / context.length  # the step's middle: no step has a rate of 0
+        fraction = (state.step + 0.5) / context.length  # the step's middle: no step has a learning rate of 0
         state.generator_optimizer.set_progress(fraction)
         state.discriminator_optimizer.set_progress(fraction)
     metrics = rule(context, state, real, rng)

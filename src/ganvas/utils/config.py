@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from ganvas.errors import did_you_mean
+from ganvas.errors import did_you_mean, shorten
 from ganvas.registry import Registry, load_entry_points
 
 
@@ -58,9 +58,9 @@ class KindConfig(FrozenConfig):
         if cls.model_fields["kind"].default or not isinstance(value, dict):
             return handler(value)
         kind = value.get("kind", cls.default_kind)
-        if kind not in cls.kinds:
+        if isinstance(kind, str) and kind not in cls.kinds:
             load_entry_points()
         if not isinstance(kind, str) or kind not in cls.kinds:
-            name = cls.kinds.kind
-            raise ValueError(f"unknown {name} kind {kind!r}; {did_you_mean(str(kind), cls.kinds)}")
+            text = shorten(repr(kind))
+            raise ValueError(f"unknown {cls.kinds.kind} kind {text}; {did_you_mean(str(kind), cls.kinds)}")
         return cls.kinds[kind].model_validate(value)  # type: ignore[return-value]
