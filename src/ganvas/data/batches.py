@@ -11,14 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ganvas.data.image_set import ImageSet
+from ganvas.data.image_set import ImageSet, take_images
 from ganvas.errors import RecipeError
-from ganvas.utils.memory import release_pages
 
 Indices = npt.NDArray[np.int64]
-
-# Images read from a memory map before its pages are released: each read maps up to a megabyte around it.
-IMAGES_PER_READ = 32
 
 
 def steps_per_epoch(count: int, size: int, order: str, drop_last: bool, steps_from: int | None = None) -> int:
@@ -88,17 +84,15 @@ class Batches:
         return step // self.steps_per_epoch
 
     def at(self, step: int) -> Tensor:
-        """The real images of step `step`, counted from 0: uint8 [n, C, H, W] on the device."""
+        """The real images of step `step`, counted from 0: uint8 [n, C, H, W] on the device.
+
+        Raises:
+            MachineError: the file of a memory-mapped set was truncated or overwritten.
+        """
         index = self.indices(step)
         if self._on_device is not None:
             return self._on_device[torch.from_numpy(index).to(self._device)]
-        # Read the file front to back; each image goes to its position in the batch.
-        order = np.argsort(index)
-        batch = np.empty((len(index), *self._array.shape[1:]), np.uint8)
-        for rows in np.array_split(order, -(-len(order) // IMAGES_PER_READ)):
-            batch[rows] = self._array[index[rows]]
-            release_pages(self._array)
-        return torch.from_numpy(batch).to(self._device)
+        return torch.from_numpy(take_images(self._array, index)).to(self._device)
 
     def labels(self, step: int) -> Tensor | None:
         """The labels of the images of `at(step)`: int64 [n] on the device, or None without `num_classes`."""

@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganvas.data.batches import IMAGES_PER_READ
-from ganvas.data.image_set import ImageSet, iter_chunks
+from ganvas.data.image_set import IMAGES_PER_READ, ImageSet, iter_chunks, take_images
 from ganvas.errors import UserError
 from ganvas.metrics.knn import SAMPLES, assign_clusters, kmeans_centers
-from ganvas.utils.memory import release_pages
 
 # Larger images, gray and RGB, are downsampled to this many pixels per side: coarse structure suffices.
 SIDES = {1: 32, 3: 16}
@@ -60,10 +58,9 @@ def cluster_images(images: ImageSet, count: int, seed: int) -> Labels:
 
 
 def _select(pixels: NDArray[np.uint8], rows: Labels) -> Iterator[NDArray[np.uint8]]:
-    """Yield the images of `rows`, a few at a time; pages of a memory map are released after each read."""
+    """Yield the images of `rows`, a few at a time."""
     for part in np.array_split(rows, -(-len(rows) // IMAGES_PER_READ)):
-        yield pixels[part]
-        release_pages(pixels)
+        yield take_images(pixels, part)
 
 
 def _coarse(pixels: NDArray[np.uint8]) -> Tensor:

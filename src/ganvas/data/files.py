@@ -77,10 +77,13 @@ def head(path: Path, length: int = 16) -> bytes:
 
 
 def file_stamp(path: Path) -> str:
-    """Size and modification time: if it changes, what was made from the file is stale."""
+    """Size, times and inode: if they change, what was made from the file is stale.
+
+    Any program can set the modification time of a file, but none the time of its last change of status.
+    """
     with read_errors(path):
         status = path.stat()
-    return f"{status.st_size}:{status.st_mtime_ns}"
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
 
 
 def cache_folder() -> Path:

@@ -19,6 +19,7 @@ import numpy as np
 from ganvas.data.files import DEFLATE_RATIO, file_stamp, head, open_file, read_errors
 from ganvas.data.image_set import validate_labels
 from ganvas.data.image_stream import ImageArray, ImageStream, Labels, layout, pixel_chunks, read_exactly
+from ganvas.data.mapped_files import map_file
 from ganvas.errors import DataError
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -83,7 +84,7 @@ def read_images(path: Path) -> ImageStream:
             yield stream
 
     def in_place() -> ImageArray:
-        return np.memmap(path, np.uint8, "r", header.length, shape)
+        return map_file(path, header.length, shape)
 
     return ImageStream(
         shape=shape,

@@ -4,16 +4,22 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ganvas.data.mapped_files import check_unchanged, verified_hash
 from ganvas.errors import DataError, printable
 from ganvas.utils.memory import release_pages
 
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
 SMALLEST, LARGEST = 8, 256  # pixels of a side
 MOST_CLASSES = 65_536
+# Images read from a memory map before its pages are released: each read maps up to a megabyte around it.
+IMAGES_PER_READ = 32
 _CHUNK_BYTES = 4 * 2**20
 _PREVIEW_IMAGES, _PREVIEW_SIDE = 36, 256  # images, and least pixels of the shorter side
 
@@ -107,13 +113,24 @@ class ImageSet:
         It depends on nothing else: the same images have the same fingerprint as IDX, .npz, .npy, folder
         or zip, at any path. Hashed in chunks, so a memory-mapped set is never loaded whole.
         """
-        digest = hashlib.sha256(f"ganvas uint8 {list(self.images.shape)}\n".encode())
-        for chunk in iter_chunks(self.images):
-            digest.update(np.ascontiguousarray(chunk).data)
+        digest = verified_hash(self.images) or hash_images(self.images)
         if self.labels is not None:
             digest.update(b"\nlabels int64\n")
             digest.update(np.ascontiguousarray(self.labels, dtype="<i8").data)
         return digest.hexdigest()
+
+
+def hash_images(images: NDArray[np.uint8]) -> "_Hash":
+    """SHA-256 of the shape and the values of images [N, C, H, W], read in chunks."""
+    digest = new_images_hash(images.shape)
+    for chunk in iter_chunks(images):
+        digest.update(np.ascontiguousarray(chunk).data)
+    return digest
+
+
+def new_images_hash(shape: tuple[int, ...]) -> "_Hash":
+    """The hash of `hash_images` before the values."""
+    return hashlib.sha256(f"ganvas uint8 {list(shape)}\n".encode())
 
 
 def rows_per_chunk(shape: tuple[int, ...]) -> int:
@@ -122,11 +139,37 @@ def rows_per_chunk(shape: tuple[int, ...]) -> int:
 
 
 def iter_chunks(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Yield images [N, ...] in chunks of about 4 MiB; pages of a memory map are released after each."""
+    """Yield images [N, ...] in chunks of about 4 MiB; pages of a memory map are released after each.
+
+    Raises:
+        MachineError: the file of a memory map has changed.
+    """
     rows = rows_per_chunk(images.shape)
     for start in range(0, len(images), rows):
+        check_unchanged(images)
         yield images[start : start + rows]
         release_pages(images)
+    check_unchanged(images)
+
+
+def take_images(images: NDArray[np.uint8], index: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Copy the images of these indices into an array uint8 [n, C, H, W] in memory.
+
+    A memory map is read from front to back, a few images at a time, and its pages are released.
+
+    Raises:
+        MachineError: the file of a memory map has changed.
+    """
+    if not isinstance(images, np.memmap):
+        return images[index]
+    order = np.argsort(index)
+    result = np.empty((len(index), *images.shape[1:]), np.uint8)
+    for rows in np.array_split(order, -(-len(order) // IMAGES_PER_READ)):
+        check_unchanged(images)
+        result[rows] = images[index[rows]]
+        release_pages(images)
+    check_unchanged(images)
+    return result
 
 
 def validate_image_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int, int]:

@@ -33,7 +33,7 @@ class ImageStream:
         labels: int64 [N] or None.
         class_names: one printable name per class; () without labels.
         origin: what is read and how: path and options. Names the cache file of a memory map.
-        stamp: size and modification time of the files: if it changes, a cached memory map is stale.
+        stamp: see `file_stamp`, of all files: if it changes, a cached memory map is stale.
         in_place: memory-maps the images in place, if the file is uncompressed and laid out as [N, C, H, W].
         note: a sentence for people, or "".
         names: one printable name per image if each is a file; else ().
@@ -192,7 +192,9 @@ def verify_stream(stream: ImageStream, sha256: str, where: str) -> ImageStream:
             yield chunk
         _compare(digest.hexdigest(), sha256, where)
 
-    return replace(stream, chunks=chunks, in_place=None)
+    # Another origin: the cached memory map of the same file as a user's own set has not been compared.
+    origin = f"{stream.origin}\npublished, SHA-256 {sha256}"
+    return replace(stream, chunks=chunks, origin=origin, in_place=None)
 
 
 def verify_labels(labels: Labels, sha256: str, where: str) -> None:

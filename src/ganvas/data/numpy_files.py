@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ganvas.data.files import DEFLATE_RATIO, file_stamp, open_file, read_errors
 from ganvas.data.image_set import numbered_class_names, validate_labels
 from ganvas.data.image_stream import ImageArray, ImageStream, layout, pixel_chunks, read_exactly
+from ganvas.data.mapped_files import map_file
 from ganvas.data.safe_zip import members, open_zip
 from ganvas.errors import DataError
 
@@ -165,7 +166,7 @@ def read_npy(path: Path) -> ImageStream:
         return stream
 
     def in_place() -> ImageArray:
-        return np.memmap(path, np.uint8, "r", array.offset, stream.shape)
+        return map_file(path, array.offset, stream.shape)
 
     return replace(stream, in_place=in_place)
 

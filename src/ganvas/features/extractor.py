@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganvas.data.image_set import validate_image_shape
+from ganvas.data.mapped_files import check_unchanged
 from ganvas.errors import DataError
 from ganvas.networks.layers import inference
 
@@ -90,6 +91,7 @@ class NetworkExtractor:
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         with inference(self.network), exact:
             for start in range(0, count, rows):
+                check_unchanged(images)
                 # Copied, since torch needs a writable array and a memory map is read-only.
                 piece = torch.from_numpy(np.array(images[start : start + rows])).to(self.device)
                 features[start : start + rows] = self.network(piece)

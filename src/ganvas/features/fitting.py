@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganvas.data import ImageSet
+from ganvas.data.image_set import take_images
 from ganvas.features.extractor import resized
 from ganvas.networks.layers import inference
 
@@ -172,7 +173,7 @@ def training_images(images: ImageSet) -> tuple[Tensor, np.ndarray]:
         index = np.sort(np.random.RandomState(SEED).permutation(len(images))[:MOST_IMAGES])
     result = torch.empty(len(index), images.image_shape[0], SIDE, SIDE, dtype=torch.uint8)
     for start in range(0, len(index), BATCH):
-        piece = torch.from_numpy(np.array(images.images[index[start : start + BATCH]])).float()
+        piece = torch.from_numpy(take_images(images.images, index[start : start + BATCH])).float()
         result[start : start + BATCH] = resized(piece, SIDE).round_().clamp_(0, 255).byte()
     return result, index
 
