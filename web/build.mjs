@@ -1,0 +1,74 @@
+// Builds the page of `ganvas studio`: src/ -> ../src/ganvas/studio/static/. The same sources give the same bytes.
+//
+//   npm ci && npm run check && npm run build
+//
+// manifest.json holds the SHA-256 of every source file and every built file, so that a test without Node can tell
+// whether the built files belong to the sources.
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const out = join(here, "../src/ganvas/studio/static");
+const budget = 150 * 1024; // bytes of app.js
+
+const files = (folder) =>
+  readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory() ? files(join(folder, entry.name)) : [join(folder, entry.name)],
+  );
+const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+
+mkdirSync(out, { recursive: true });
+
+await build({
+  absWorkingDir: here,
+  entryPoints: { app: "src/index.tsx" },
+  outdir: out,
+  bundle: true,
+  minify: true,
+  format: "iife",
+  target: ["es2022", "chrome111", "firefox115", "safari16.4"],
+  charset: "utf8",
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  legalComments: "none",
+  banner: { js: "/* Contains preact, @preact/signals and uPlot: see licenses.txt. */" },
+});
+
+for (const name of ["index.html", "favicon.svg"]) {
+  writeFileSync(join(out, name), readFileSync(join(here, "src", name)));
+}
+
+const packages = ["preact", "@preact/signals", "@preact/signals-core", "uplot"];
+const licenses = packages.map((name) => {
+  const folder = join(here, "node_modules", name);
+  const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  return `${name} ${version}\n\n${readFileSync(join(folder, "LICENSE"), "utf8").trim()}\n`;
+});
+writeFileSync(join(out, "licenses.txt"), licenses.join(`\n${"-".repeat(80)}\n\n`));
+
+const sources = [
+  ...["build.mjs", "package.json", "package-lock.json", "tsconfig.json"].map((name) => join(here, name)),
+  ...files(join(here, "src")),
+];
+const digest = (paths, root) =>
+  Object.fromEntries(
+    paths
+      .map((path) => [relative(root, path).split("\\").join("/"), sha256(readFileSync(path))])
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
+for (const path of files(out)) {
+  if (!["app.js", "app.css", "index.html", "favicon.svg", "licenses.txt"].includes(relative(out, path))) rmSync(path);
+}
+const built = files(out);
+const manifest = { sources: digest(sources, here), built: digest(built, out) };
+writeFileSync(join(out, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+
+const size = readFileSync(join(out, "app.js")).length;
+console.log(`app.js ${(size / 1024).toFixed(1)} KiB`);
+if (size > budget) {
+  console.error(`app.js has ${size} bytes: expected at most ${budget}`);
+  process.exit(1);
+}

@@ -1,0 +1,119 @@
+// The shell: top bar, banners, and the page of the route.
+
+import { useEffect, useRef } from "preact/hooks";
+import { access, online } from "./api";
+import { Announcer } from "./announce";
+import { t } from "./i18n";
+import { Icon, Logo } from "./icons";
+import { LivePage } from "./pages/live";
+import { RunsPage } from "./pages/runs";
+import { href, route } from "./router";
+import { language, theme, type Theme } from "./settings";
+import { Empty, Loading } from "./ui";
+
+const themes: Theme[] = ["system", "light", "dark"];
+const themeIcons = { system: "system", light: "sun", dark: "moon" } as const;
+
+function TopBar() {
+  const [page] = route.value.path;
+  const here = (name: string | undefined): "page" | undefined => (page === name ? "page" : undefined);
+  const next = themes[(themes.indexOf(theme.value) + 1) % themes.length]!;
+  const themeText = t("theme.button", { now: t(`theme.${theme.value}`), next: t(`theme.${next}`) });
+  return (
+    <header class="topbar">
+      <a class="brand" href={href("/")}>
+        <Logo />
+        <span>
+          ganvas <span class="brand-studio">studio</span>
+        </span>
+      </a>
+      <nav aria-label={t("nav.label")}>
+        <a href={href("/")} aria-current={here(undefined)}>
+          {t("nav.runs")}
+        </a>
+      </nav>
+      <div class="topbar-end">
+        <button
+          type="button"
+          class="bare language"
+          lang={language.value === "zh" ? "en" : "zh-CN"}
+          onClick={() => (language.value = language.value === "zh" ? "en" : "zh")}
+        >
+          {language.value === "zh" ? "English" : "中文"}
+        </button>
+        <button type="button" class="bare" title={themeText} aria-label={themeText} onClick={() => (theme.value = next)}>
+          <Icon name={themeIcons[theme.value]} />
+        </button>
+      </div>
+    </header>
+  );
+}
+
+function Page() {
+  const { path, params } = route.value;
+  const [page, id, view] = path;
+  if (page === undefined) return <RunsPage />;
+  if (page === "run" && id && (view === "live" || view === undefined)) return <LivePage key={id} id={id} />;
+  void params;
+  return (
+    <Empty title={t("no_page.title")}>
+      <p>
+        <a href={href("/")}>{t("no_page.back")}</a>
+      </p>
+    </Empty>
+  );
+}
+
+function NoAccess() {
+  return (
+    <Empty title={t(access.value === "refused" ? "access.refused" : "access.missing")}>
+      <p>{t("access.hint")}</p>
+      <pre class="example">
+        <code>http://127.0.0.1:8420/#token=…</code>
+      </pre>
+      <p class="quiet">{t("access.why")}</p>
+    </Empty>
+  );
+}
+
+export function App() {
+  const main = useRef<HTMLElement>(null);
+  const place = route.value.path.join("/");
+  const first = useRef(true);
+  useEffect(() => {
+    // A new page is read from its start; not at the first load, where the address bar has the focus.
+    if (first.current) {
+      first.current = false;
+      return;
+    }
+    main.current?.focus({ preventScroll: true });
+    window.scrollTo(0, 0);
+  }, [place]);
+  return (
+    <>
+      <a
+        class="skip"
+        href="#main"
+        onClick={(event) => {
+          event.preventDefault();
+          main.current?.focus();
+        }}
+      >
+        {t("skip")}
+      </a>
+      <TopBar />
+      {!online.value && access.value === "ok" && (
+        <div class="banner" role="status">
+          <Icon name="warn" />
+          <span>
+            <b>{t("offline.title")}</b> {t("offline.hint")}
+          </span>
+        </div>
+      )}
+      <main ref={main} id="main" tabIndex={-1}>
+        {access.value === "asking" ? <Loading /> : access.value === "ok" ? <Page /> : <NoAccess />}
+      </main>
+      <Announcer />
+    </>
+  );
+}

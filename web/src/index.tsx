@@ -1,0 +1,13 @@
+import "uplot/dist/uPlot.min.css";
+import "./css/base.css";
+import "./css/parts.css";
+import "./css/shell.css";
+import "./css/runs.css";
+import "./css/live.css";
+import { render } from "preact";
+import { openSession } from "./api";
+import { App } from "./app";
+import { startRouter } from "./router";
+
+void openSession().then(startRouter);
+render(<App />, document.body);
