@@ -550,8 +550,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(work, capsys):
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.words)
 def test_every_help_ends_with_examples_that_its_own_parser_accepts(capsys, command):
-    with pytest.raises(SystemExit):
-        main([*command.words.split(), "--help"])
+    assert main([*command.words.split(), "--help"]) == 0
     lines = capsys.readouterr().out.partition("examples:\n")[2].splitlines()
     assert 2 <= len(lines) <= 3
     for line in lines:

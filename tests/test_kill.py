@@ -1,4 +1,7 @@
-"""kill -9 at random moments, twenty times, also during a save: the run ends with the same bits."""
+"""kill -9 at random moments, twenty times, also during a save: the run ends with the same bits.
+
+Signals that ask a run to stop: it saves, says why and how to resume, and exits with 130.
+"""
 
 import os
 import random
@@ -24,6 +27,8 @@ pytestmark = pytest.mark.timeout(3600)  # progress bounds the waits below: a slo
 def start():
     """Start ganvas in a process group of its own; whatever is still alive after the test is killed."""
     processes = []
+    # A handler becomes the default in the child; ignored signals, as under nohup, would stay ignored.
+    before = {n: signal.signal(n, signal.default_int_handler) for n in (signal.SIGINT, signal.SIGHUP)}
 
     def start(words):
         command = [sys.executable, "-m", "ganvas", *words, "--quiet", "--device", "cpu"]
@@ -36,6 +41,8 @@ def start():
     yield start
     for process in processes:
         kill(process)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def kill(process):
@@ -99,7 +106,8 @@ def test_a_run_killed_twenty_times_resumes_to_the_same_bits(tmp_path, start):
     assert not list(killed.directory.checkpoints.glob(".partial-*"))
 
 
-def test_ctrl_c_saves_and_prints_the_command_to_resume(tmp_path, start):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_the_run_and_prints_the_command_to_resume(tmp_path, start, number):
     data, run = tiny.data_file(tmp_path), tmp_path / "run"
     whole = tiny.train(tmp_path, "mlp", steps=300, name="whole", data=data)
     words = ["train", "mlp", "--data", str(data), "--out", str(run), "--steps", "100000"]
@@ -107,13 +115,17 @@ def test_ctrl_c_saves_and_prints_the_command_to_resume(tmp_path, start):
     process = start(words)
     while process.poll() is None and not (run / "metrics.jsonl").exists():
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    for _ in range(2):  # as `timeout` and a shell that closes send it: that is no second Ctrl-C
+        process.send_signal(number)
     _, errors = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert f"ganvas resume {run}" in errors
     stopped = ganvas.open_run(run).step
     assert stopped > 0
+    reason = "Ctrl-C" if number == signal.SIGINT else number.name
+    assert f"stopped by {reason} at step {stopped} of 100000" in errors
+    assert ganvas.open_run(run).history()[-1]["stopped"] == reason
     ganvas.resume(run, steps=max(300, stopped + 1), quiet=True)
     if stopped < 300:
         assert tiny.weights(ganvas.open_run(run)) == tiny.weights(whole)

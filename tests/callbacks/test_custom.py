@@ -3,6 +3,7 @@ one that fails ends the run in one line, with everything saved.
 """
 
 import random
+import signal
 from typing import Literal
 
 import numpy as np
@@ -124,7 +125,8 @@ def test_every_event_reaches_a_callback_in_the_documented_order(tmp_path, alarme
     assert arguments["on_grid"][0] == 2
     assert arguments["on_grid"][1].dtype == np.uint8
     record, logged = arguments["on_score"][0], next(line for line in run.history() if "score" in line)
-    assert (dict(record.values), record.protocol) == (logged["score"], logged["protocol"])
+    numbers = {name: value for name, value in record.values.items() if value is not None}
+    assert (numbers, record.protocol) == (logged["score"], logged["protocol"])
     assert record.is_best
     assert record.baseline["fid"] >= 0
     assert arguments["on_health"] == [2, HealthIssue("worse", "it got worse")]
@@ -192,6 +194,16 @@ def test_a_callback_stops_a_run_as_a_health_check_does(tmp_path):
     with pytest.raises(HealthStop, match="step 2: good enough; everything is saved"):
         tiny.train(tmp_path, "mlp", steps=4, callbacks=[fail(HealthStop("good enough"), "on_log", 2)])
     assert ganvas.open_run(tmp_path / "run").step == 2
+
+
+def test_a_signal_after_the_last_step_leaves_the_scores_to_resume(tmp_path):
+    end = everywhere(lambda _, event, *args: event == "on_end" and signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt, match=r"stopped by SIGTERM after the last step.*ganvas resume"):
+        tiny.train(tmp_path, "mlp", steps=2, overrides=BUSY, callbacks=[end])
+    run = ganvas.resume(tmp_path / "run", quiet=True)
+    assert run.step == 2
+    assert run.directory.evaluation.exists()
+    assert run.directory.report.exists()
 
 
 @pytest.mark.parametrize("event", ["on_start", "on_step"])

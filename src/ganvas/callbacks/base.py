@@ -140,6 +140,9 @@ class Callback:
     def on_save(self, step: int, path: Path) -> None:
         """After each checkpoint; `path` is its folder."""
 
+    def on_stop(self, step: int, reason: str) -> None:
+        """When the run is stopped before its end ("Ctrl-C", "SIGTERM", "SIGHUP"), after it was saved."""
+
     def on_end(self) -> None:
         """After the last step, when everything is saved."""
 

@@ -89,7 +89,7 @@ class MetricBuffer(Callback):
 
 
 class MetricsLog(Callback):
-    """Writes `metrics.jsonl` at `path`: records, scores, messages of health checks, further metrics."""
+    """Writes `metrics.jsonl` at `path`: records, scores, messages of health checks, stops."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -130,6 +130,10 @@ class MetricsLog(Callback):
     def on_metrics(self, step: int, values: Mapping[str, Any]) -> None:
         """Append what else was measured."""
         self._write({"step": step, "epoch": self._epoch_of(step), **values})
+
+    def on_stop(self, step: int, reason: str) -> None:
+        """Append why the run was stopped."""
+        self.on_metrics(step, {"stopped": reason})
 
     def _write(self, values: dict[str, Any]) -> None:
         line = json.dumps(values, allow_nan=False) + "\n"

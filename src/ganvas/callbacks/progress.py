@@ -15,6 +15,7 @@ from rich.text import Text
 from ganvas.callbacks.base import Callback, LogRecord, ScoreRecord
 from ganvas.evaluation.health import HealthIssue
 from ganvas.training.loop import StepResult
+from ganvas.utils.output import one_line, print_line, tolerant
 
 
 class Display(Callback):
@@ -43,8 +44,11 @@ class Display(Callback):
 
 
 def make_display(total: int, done: int, *, quiet: bool) -> Display:
-    """A bar in a terminal, one updating line in a notebook, plain lines elsewhere, nothing if `quiet`."""
-    if quiet:
+    """A bar in a terminal, one updating line in a notebook, plain lines elsewhere, nothing if `quiet`.
+
+    Without a standard error, as in a service, there is nothing either.
+    """
+    if quiet or sys.stderr is None:
         return Display()
     if in_notebook():
         return NotebookLine(total, done)
@@ -126,7 +130,7 @@ class ProgressLines(Display):
 
     def say(self, line: str) -> None:
         """Print a line on stderr."""
-        print(line, file=sys.stderr, flush=True)
+        print_line(line, sys.stderr)
 
 
 class NotebookLine(Display):
@@ -150,7 +154,7 @@ class NotebookLine(Display):
 
     def say(self, line: str) -> None:
         """Print a line on stdout."""
-        print(line, flush=True)
+        print_line(line)
 
     def _show(self, step: int) -> None:
         now = time.perf_counter()
@@ -202,8 +206,11 @@ class ProgressBar(Display):
         )
         self._task = self._progress.add_task("training", total=total, completed=done)
         self._text = Text("")
+        stderr: Any = tolerant(sys.stderr)
         self._live = Live(
-            Group(self._progress, self._text), console=console or Console(stderr=True), refresh_per_second=4
+            Group(self._progress, self._text),
+            console=console or Console(file=stderr),
+            refresh_per_second=4,
         )
 
     def on_log(self, record: LogRecord) -> None:
@@ -216,7 +223,7 @@ class ProgressBar(Display):
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
-        self._live.console.print(line, markup=False, highlight=False)
+        self._live.console.print(one_line(line), markup=False, highlight=False)
 
     def __enter__(self) -> Self:
         self._live.start()

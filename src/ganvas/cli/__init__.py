@@ -1,6 +1,12 @@
 """The command line: parse the words, call one function, print lines, return an exit code.
 
-Exit codes: 0 done, 1 the machine could not, 2 the request cannot be, 130 stopped by the user.
+Exit codes: 0 done, 1 the machine could not, 2 the request cannot be, 130 stopped by Ctrl-C or, while it
+trains, by SIGTERM or SIGHUP.
+
+A display that cannot be written (a pipe, pager or terminal that closed, a full disk) goes quiet and changes
+no exit code. What a command prints on standard output is a result: 1 where it could not be written, unless
+its reader has closed it.
+
 Nothing here imports torch until a command needs it.
 """
 
@@ -18,13 +24,25 @@ from typing import Any
 from ganvas.cli.parser import build_parser
 from ganvas.errors import GanvasError, UserError
 from ganvas.registry import load_plugin
+from ganvas.utils.output import READER_GONE, print_line, tolerant, tolerant_output, write_to_terminal
 
 __all__ = ["main"]
+
+MEMORY_FULL = "memory is full: close other programs, or use fewer or smaller images"
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    words = list(sys.argv[1:] if words is None else words)
+    with tolerant_output() as stdout:
+        code = _run(list(sys.argv[1:] if words is None else words))
+        stdout.flush()
+        if code == 0 and stdout.error is not None and stdout.error.errno not in READER_GONE:
+            code = _fail(f"could not write the output: {stdout.error.strerror}", 1)
+    return code
+
+
+def _run(words: Sequence[str]) -> int:
+    """Run one command and return its exit code; whatever it raises is said in one line."""
     try:
         arguments = parse(words)
         for plugin in getattr(arguments, "plugin", ()):
@@ -32,16 +50,14 @@ def main(words: Sequence[str] | None = None) -> int:
         from ganvas.cli import commands
 
         getattr(commands, arguments.command.function)(_options(arguments, words))
-        sys.stdout.flush()
     except GanvasError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt as stopped:
         return _fail(str(stopped) or "stopped", 130)
-    except BrokenPipeError:  # the reader of a pipe has stopped reading
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except SystemExit as stop:  # argparse leaves so after --help
+        return 1 if stop.code else 0
     except MemoryError:
-        return _fail("memory is full: close other programs, or use fewer or smaller images", 1)
+        return _fail(MEMORY_FULL, 1)
     except OSError as error:
         return _fail(f"{error.strerror or error}: {error.filename or 'input or output'}", 1)
     except Exception as error:
@@ -92,5 +108,14 @@ def _options(arguments: Namespace, words: Sequence[str]) -> Any:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"ganvas: {message}", file=sys.stderr)
+    """Print why a command failed; where standard error is closed, on the terminal, if there is one.
+
+    Ctrl-C ends `tee`, too: without this, the line that says how to resume would be lost with it.
+    """
+    stderr: Any = tolerant(sys.stderr)
+    line = f"ganvas: {message}"
+    print_line(line, stderr)
+    stderr.flush()
+    if stderr.error is not None:
+        write_to_terminal(line)
     return code

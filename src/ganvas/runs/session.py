@@ -81,11 +81,17 @@ def run(s: Session) -> None:
                 callbacks.on_step(result)
                 if stopped() and result.step < record.steps:
                     checkpointer.save()
+                    callbacks.on_stop(result.step, stopped.reason)
                     raise Interrupted(
-                        f"stopped at step {result.step} of {record.steps}, everything is saved; "
-                        f"resume with: ganvas resume {directory.shell_path}"
+                        f"stopped by {stopped.reason} at step {result.step} of {record.steps}, "
+                        f"everything is saved; resume with: ganvas resume {directory.shell_path}"
                     )
             callbacks.on_end()
+            if stopped():
+                raise Interrupted(
+                    f"stopped by {stopped.reason} after the last step, everything is saved; to score the "
+                    f"run: ganvas resume {directory.shell_path}"
+                )
         except CallbackError as error:
             checkpointer.save()
             raise CallbackError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ganvas.errors import printable
 from ganvas.evaluation.history import scored_steps
 from ganvas.report import Comparison
 from ganvas.report import compare as compare_opened
@@ -50,6 +51,9 @@ def summary(run: Run) -> list[str]:
     if best is not None:
         score = next(s.score for s in reversed(scored_steps(run.history())) if s.step == best)
         lines.append(f"best         step {best}, FID {score['fid']:.2f}; ganvas sample takes it")
+    stopped = run.history()[-1].get("stopped") if run.history() else None
+    if isinstance(stopped, str) and run.step < r.steps:
+        lines.append(f"stopped      by {printable(stopped)}")
     warned = [line["message"] for line in run.history() if isinstance(line.get("message"), str)]
     lines += [f"health       {message}" for message in warned]
     lines.append(f"checkpoints  {', '.join(map(str, steps)) or 'none yet'}")
