@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from distance import frechet
 
@@ -56,8 +55,8 @@ def test_a_second_time_it_comes_from_the_cache_with_the_same_features(name, fitt
     assert taken == []
     assert first.version == second.version
     assert torch.equal(first(images.images), second(images.images))
-    expected = f"{name}-{fitted.RECIPE}-{images.fingerprint[:16]}.safetensors"
-    assert [path.name for path in fitted_cache.iterdir()] == [expected]
+    (file,) = fitted_cache.iterdir()
+    assert file.name.startswith(f"{name}-{fitted.RECIPE}-{images.fingerprint}")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -70,31 +69,17 @@ def test_fitting_twice_gives_the_same_bits(name, fitted_cache):
     assert first.version == second.version
 
 
-def cut(content):
-    return content[: len(content) // 2]
-
-
-def flipped(content):
-    return content[:-5] + bytes([content[-5] ^ 1]) + content[-4:]
-
-
-def of_other_images(content):
-    tensors, facts = safetensors.torch.load(content), {"network": "fitted-contrast", "fingerprint": "0" * 64}
-    return safetensors.torch.save(tensors, facts)
-
-
-def of_another_network(content):
-    return safetensors.torch.save({"weight": torch.zeros(3)})
-
-
-@pytest.mark.parametrize(
-    "damage", [cut, flipped, of_other_images, of_another_network, lambda _: b"", lambda _: b"\xff" * 99]
-)
-def test_a_damaged_cache_file_is_fitted_again(damage, fitted_cache):
+@pytest.mark.parametrize("other", [discs(seed=1), discs(shape=(3, 12, 12)), None])
+def test_a_network_of_other_images_is_not_used(other, fitted_cache):
     images = discs()
     first, _ = steps_taken("fitted-contrast", images)
     (path,) = fitted_cache.iterdir()
-    path.write_bytes(damage(path.read_bytes()))
+    if other is None:
+        steps_taken("fitted-classifier", images)
+    else:
+        steps_taken("fitted-contrast", other)
+    (other_path,) = set(fitted_cache.iterdir()) - {path}
+    other_path.replace(path)
     second, taken = steps_taken("fitted-contrast", images)
     assert len(taken) == 4
     assert second.version == first.version

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ from ganvas import metrics
 from ganvas.data import ImageSet, load_dataset
 from ganvas.data.published_sets import BUNDLED
 from ganvas.errors import DataError, DownloadError, NoSplitError
-from ganvas.evaluation.cache import cached
 from ganvas.evaluation.protocol import VERSION, Protocol
 from ganvas.features import Extractor, default_features, get_extractor
+from ganvas.features.cache import TensorSpec, cached_tensor
 from ganvas.features.classifier import Classifier, classifier
 from ganvas.metrics.knn import kmeans_centers
 from ganvas.metrics.memorization import CELLS
@@ -83,34 +84,39 @@ class Reference:
     def radii(self) -> Tensor:
         """Distances [m, 5] of those features that the manifold is taken on to their nearest others."""
         reals = subset(self.features, MAX_MANIFOLD_IMAGES)
-        name = self.key(f"radii-{len(reals)}")
-        return cached(
-            name, lambda: {"radii": metrics.nearest_neighbors(reals, reals, 5, exclude_self=True)[0]}
-        )["radii"]
+        return cached_tensor(
+            self.key(f"radii-{len(reals)}"),
+            TensorSpec((len(reals), 5)),
+            lambda: metrics.nearest_neighbors(reals, reals, 5, exclude_self=True)[0],
+        )
 
     @cached_property
     def train_nearest(self) -> Tensor:
         """Distances [S, 1] of `train_features` to their nearest others."""
-        train, name = self.train_features, self.key(f"nearest-{len(self.train_features)}")
-        return cached(
-            name, lambda: {"nearest": metrics.nearest_neighbors(train, train, exclude_self=True)[0]}
-        )["nearest"]
+        train = self.train_features
+        return cached_tensor(
+            self.key(f"nearest-{len(train)}"),
+            TensorSpec((len(train), 1)),
+            lambda: metrics.nearest_neighbors(train, train, exclude_self=True)[0],
+        )
 
     @cached_property
     def held_out_nearest(self) -> Tensor:
         """Distances [U, 1] of `held_out` to `train_features`."""
-        name = self.key(f"held-out-{self.held_out_name}-{len(self.held_out)}")
-        return cached(
-            name, lambda: {"nearest": metrics.nearest_neighbors(self.held_out, self.train_features)[0]}
-        )["nearest"]
+        return cached_tensor(
+            self.key(f"held-out-{self.held_out_name}-{len(self.held_out)}"),
+            TensorSpec((len(self.held_out), 1)),
+            lambda: metrics.nearest_neighbors(self.held_out, self.train_features)[0],
+        )
 
     @cached_property
     def centers(self) -> Tensor:
         """Centers [10, D] of the cells of `train_features` that copying is measured in."""
-        return cached(
+        return cached_tensor(
             self.key(f"cells-{len(self.train_features)}"),
-            lambda: {"centers": kmeans_centers(self.train_features, CELLS, 0)},
-        )["centers"]
+            TensorSpec((CELLS, self.train_features.shape[1])),
+            lambda: kmeans_centers(self.train_features, CELLS, 0),
+        )
 
     def protocol(self, images: int) -> Protocol:
         """How scores of `images` images against this reference are taken."""
@@ -170,24 +176,15 @@ def load_reference(
     Raises:
         DataError: no such set, fewer than 24 images in it, or a damaged split.
     """
-
-    def split_of(name: str) -> ImageSet:
-        return load_dataset(data, split=name, size=size, resize=resize, mmap_threshold=mmap_threshold)
-
+    load = partial(load_dataset, data, size=size, resize=resize, mmap_threshold=mmap_threshold)
     train_split, held_out_split = ("test", "train") if split == "test" else ("train", "test")
     if images is None:
-        try:
-            images = split_of(train_split)
-        except NoSplitError:  # the set has the other one only
-            images = split_of("all")
+        images = _only_or(load, train_split)
     if len(images) < MIN_IMAGES:
         raise DataError(
             f"{images.name}: expected at least {MIN_IMAGES} real images to score against, got {len(images)}"
         )
-    try:
-        held_out_images = None if images.name == BUNDLED else split_of(held_out_split)
-    except (NoSplitError, DownloadError):
-        held_out_images = None
+    held_out_images = None if images.name == BUNDLED else _optional(load, held_out_split)
     extractor = get_extractor(features or default_features(images.image_shape), images=images, device=device)
     computed, chosen = _features(extractor, images)
     if held_out_images is not None and len(held_out_images) >= MIN_IMAGES:
@@ -206,6 +203,22 @@ def load_reference(
     )  # fmt: skip
 
 
+def _only_or(load: Callable[..., ImageSet], split: str) -> ImageSet:
+    """A split of the set, or the only one that it has."""
+    try:
+        return load(split=split)
+    except NoSplitError:
+        return load(split="all")
+
+
+def _optional(load: Callable[..., ImageSet], split: str) -> ImageSet | None:
+    """A split of the set; None where it has none, or it is not on this machine."""
+    try:
+        return load(split=split)
+    except (NoSplitError, DownloadError):
+        return None
+
+
 def _halves(count: int) -> Labels:
     return np.random.default_rng(_SEED).permutation(count)
 
@@ -220,7 +233,8 @@ def _features(extractor: Extractor, images: ImageSet) -> tuple[Tensor, ImageSet]
     else:
         part = images
     name = f"{extractor.name}-{extractor.version}-{images.fingerprint[:16]}-{len(part)}"
-    return cached(name, lambda: {"features": extractor(part.images)})["features"], part
+    spec = TensorSpec((len(part), extractor.dimensions))
+    return cached_tensor(name, spec, lambda: extractor(part.images)), part
 
 
 def _index(count: int, most: int) -> Labels:

@@ -19,10 +19,10 @@ from torch import Tensor
 from ganvas import metrics
 from ganvas.data import ImageSet
 from ganvas.errors import GanvasError, UserError
-from ganvas.evaluation.cache import cached
 from ganvas.evaluation.metric_info import CustomMetric, custom_metrics
 from ganvas.evaluation.protocol import Protocol
 from ganvas.evaluation.reference import MAX_MANIFOLD_IMAGES, Labels, Reference, subset
+from ganvas.features.cache import TensorSpec, cached_tensor
 from ganvas.metrics import Estimate, Modes
 from ganvas.utils.images import ImageArray
 
@@ -129,10 +129,10 @@ def real_data_baseline(reference: Reference, images: int) -> dict[str, float | i
     Where there are fewer held-out images than `images`, it is what all of them reach.
     """
 
-    def compute() -> dict[str, Tensor]:
+    def compute() -> Tensor:
         """The baseline's values as JSON in UTF-8: uint8 [B]."""
         held_out = subset(reference.held_out, images)
-        # Copying is measured on one half of them against the other: a sample cannot serve as its own reference.
+        # Copying is measured on one half against the other: a sample cannot be its own reference.
         memorized = metrics.memorization_scores(
             reference.held_out[::2],
             reference.train_features,
@@ -143,13 +143,14 @@ def real_data_baseline(reference: Reference, images: int) -> dict[str, float | i
         )
         values = _score(held_out, reference, reference.train_features, reference.train_moments, memorized)
         text = json.dumps(values.flat()).encode()
-        return {"json": torch.frombuffer(bytearray(text), dtype=torch.uint8)}
+        return torch.frombuffer(bytearray(text), dtype=torch.uint8)
 
-    stored = cached(reference.key(f"baseline-{reference.held_out_name}-{images}"), compute)["json"]
+    name = reference.key(f"baseline-{reference.held_out_name}-{images}")
+    stored = cached_tensor(name, TensorSpec((None,), torch.uint8), compute)
     values: dict[str, float | int | None] = json.loads(bytes(stored.tolist()))
     # Registered metrics are computed anew: their code may have changed since.
-    for name, estimate in _custom(subset(reference.held_out, images), reference.train_features).items():
-        values[name], values[f"{name}_stderr"] = _rounded(estimate.value), _rounded(estimate.stderr)
+    for metric, estimate in _custom(subset(reference.held_out, images), reference.train_features).items():
+        values[metric], values[f"{metric}_stderr"] = _rounded(estimate.value), _rounded(estimate.stderr)
     return values
 
 
@@ -189,16 +190,18 @@ def classification_accuracy_score(
             epochs=CAS_EPOCHS,
         )
 
-    def baseline() -> dict[str, Tensor]:
+    def baseline() -> Tensor:
         """The accuracy that `count` real images reach: float64 scalar."""
         assert real.labels is not None
         rows = np.sort(np.random.default_rng(0).permutation(len(real))[:count])
-        return {"accuracy": torch.tensor(accuracy(real.images[rows], real.labels[rows]), dtype=torch.float64)}
+        return torch.tensor(accuracy(real.images[rows], real.labels[rows]), dtype=torch.float64)
 
     accuracy_of_fakes = accuracy(images[:count], labels[:count])
     stderr = math.sqrt(accuracy_of_fakes * (1 - accuracy_of_fakes) / len(held_out))
     name = reference.key(f"class-accuracy-{reference.held_out_name}-{count}-{CAS_EPOCHS}")
-    return Estimate(accuracy_of_fakes, stderr), float(cached(name, baseline)["accuracy"])
+    return Estimate(accuracy_of_fakes, stderr), float(
+        cached_tensor(name, TensorSpec((), torch.float64), baseline)
+    )
 
 
 def _score(

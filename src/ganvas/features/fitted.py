@@ -1,24 +1,20 @@
 """The extractors fitted-classifier and fitted-contrast: fitted once on the user's set, then cached.
 
-A cached network is stored with a SHA-256 checksum of its parameters and metadata; one that is damaged, or of
-other images, is fitted again.
+A cached network that is damaged, or of other images, is fitted again; see `ganvas.features.cache`.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
+from torch import Tensor
 
 from ganvas.data import ImageSet
-from ganvas.data.files import CACHE_HINT, cache_folder
 from ganvas.errors import UserError
-from ganvas.features.extractor import NetworkExtractor, Preprocessed, digest
+from ganvas.features.cache import TensorSpec, cached_tensors
+from ganvas.features.extractor import NetworkExtractor, Preprocessed
 from ganvas.features.fitting import (
     DIMENSIONS,
     SIDE,
@@ -30,7 +26,6 @@ from ganvas.features.fitting import (
     fit_network,
     training_images,
 )
-from ganvas.utils.io import atomic_write
 
 RECIPE = 1
 """Version of how these networks are built and fitted: raise it with every change of that."""
@@ -56,17 +51,21 @@ def extractor(
         StorageError: the cache cannot be written.
     """
     _check(name, images)
-    facts = {"network": name, "recipe": str(RECIPE), "fingerprint": images.fingerprint}
-    path = cache_folder() / "features" / f"{name}-{RECIPE}-{images.fingerprint[:16]}.safetensors"
-    network = _cached(path, images.image_shape[0], facts)
-    if network is None:
-        # Opened first: a cache that cannot be written is reported before the fit, not after it.
-        with atomic_write(path, hint=CACHE_HINT) as stream:
-            chosen, index = training_images(images)
-            network = fit_network(chosen, _task(name, images, index), progress)
-            tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
-            facts["sha256"] = _checksum(network, facts)
-            stream.write(safetensors.torch.save(tensors, facts))
+    network = empty_module(lambda: FittedNetwork(images.image_shape[0]))
+
+    def fit() -> dict[str, Tensor]:
+        """Fit the network; return its parameters and statistics."""
+        chosen, index = training_images(images)
+        return fit_network(chosen, _task(name, images, index), progress).state_dict()
+
+    tensors = cached_tensors(
+        f"{name}-{RECIPE}-{images.fingerprint}",
+        {key: TensorSpec(tuple(value.shape), value.dtype) for key, value in network.state_dict().items()},
+        fit,
+        required=True,
+    )
+    network.load_state_dict(tensors)
+    network.requires_grad_(False).eval()
     return NetworkExtractor(
         name,
         Preprocessed(network, images.image_shape[0], SIDE),
@@ -98,24 +97,3 @@ def _task(name: str, images: ImageSet, index: np.ndarray) -> Task:
         return Contrast()
     assert images.labels is not None
     return Classes(torch.from_numpy(images.labels[index]))
-
-
-def _checksum(network: FittedNetwork, facts: dict[str, str]) -> str:
-    return digest(
-        network.state_dict(), *(f"{key}={facts[key]}" for key in ("network", "recipe", "fingerprint"))
-    )
-
-
-def _cached(path: Path, channels: int, facts: dict[str, str]) -> FittedNetwork | None:
-    """The network that was fitted before; None where there is none, or none that can be trusted."""
-    # All that the readers below raise on files that are missing, cut off, or of another network.
-    with contextlib.suppress(OSError, safetensors.SafetensorError, RuntimeError, ValueError):
-        with safetensors.safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
-        network = empty_module(lambda: FittedNetwork(channels))
-        assert isinstance(network, FittedNetwork)
-        network.load_state_dict(tensors)
-        if metadata == {**facts, "sha256": _checksum(network, facts)}:
-            return network.requires_grad_(False).eval()
-    return None
