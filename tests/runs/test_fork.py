@@ -1,6 +1,11 @@
 """`ganvas fork`: a new run continues from a checkpoint, and its parent stays as it is."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -9,6 +14,9 @@ import tiny
 from ganvas import cli
 from ganvas.errors import RunError, UserError
 from ganvas.runs.directory import RunDirectory
+from ganvas.runs.lock import exclusive_lock
+from ganvas.runs.overwrite import remove_killed_forks
+from kills import KILL_BEFORE
 
 SCORED = {"scores": {"interval": 2, "images": 24, "final": 24}, "checkpoint_interval": 2, "keep_last": 9}
 
@@ -148,3 +156,98 @@ def test_a_fork_keeps_its_own_best_though_its_parent_was_better(tmp_path):
     fork = ganvas.fork(run.path, step="newest", steps=10, quiet=True)
     scores = {s["step"]: s["score"]["fid"] for s in fork.history() if "score" in s and s["step"] >= 4}
     assert fork.best_step == min(scores, key=scores.get)
+
+
+FORK = """
+import torch
+from ganvas.runs.fork import new_fork
+from ganvas.runs.run import Run
+def fork_into(folder):
+    new_fork(run, 1, folder / "fork", {"length": 2}, info={"command": "", "created": "", "ganvas": ""})
+
+torch.set_num_threads(1)
+run, forks, number = Run.open(sys.argv[1]), pathlib.Path(sys.argv[2]), 1
+fork_into(forks / "first")  # what is imported lazily is imported once, not in each child
+while True:
+    folder = forks / str(number)
+    folder.mkdir()
+    if not is_killed_before(number, folder, lambda: fork_into(folder)):
+        break
+    number += 1
+print(number)
+"""
+
+
+def test_what_a_fork_killed_at_any_point_leaves_is_swept(tmp_path):
+    parent = tiny.train(tmp_path, "mlp", steps=1, overrides={"grid.interval": 9})
+    before = files(parent)
+    forks = tmp_path / "forks"
+    command = [sys.executable, "-c", KILL_BEFORE + FORK, parent.path, forks]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    tries, left = int(done.stdout), []
+    for number in range(1, tries + 1):
+        folder = forks / str(number)
+        left.append([path.name for path in folder.iterdir()])
+        remove_killed_forks(folder)
+        for path in folder.iterdir():  # complete, or not yet begun, which a day later is removed
+            assert path.name == "fork" or {p.name for p in path.rglob("*")} <= {".lock"}, number
+            if path.name == "fork":
+                assert ganvas.open_run(path).step == 1
+    assert sum(bool(names) and names != ["fork"] for names in left) > 15
+    assert left[-1] == ["fork"]
+    assert files(parent) == before
+
+
+def make_partial(parent, name=".run-from-2.0123abcd.partial"):
+    """What a killed fork leaves."""
+    partial = parent.path.with_name(name)
+    shutil.copytree(parent.path, partial)
+    return partial
+
+
+def test_resuming_sweeps_killed_forks_too(parent):
+    partial = make_partial(parent)
+    ganvas.resume(parent.path, quiet=True)
+    assert not partial.exists()
+
+
+def test_a_fork_at_work_in_another_process_is_not_swept(parent):
+    partial = make_partial(parent)
+    before = sorted(partial.rglob("*"))
+    with exclusive_lock(partial):
+        ganvas.fork(parent.path, step=2, quiet=True)
+    assert sorted(partial.rglob("*")) == before
+
+
+def test_a_fork_that_is_just_beginning_is_not_swept(parent):
+    fresh, stale = (parent.path.with_name(f".run-from-2.0123abc{n}.partial") for n in range(2))
+    for partial in (fresh, stale):
+        partial.mkdir()
+    os.utime(stale, (time.time() - 2 * 24 * 3600,) * 2)
+    ganvas.fork(parent.path, step=2, quiet=True)
+    assert fresh.exists()
+    assert not stale.exists()
+
+
+@pytest.mark.parametrize(
+    "name", [".photos.partial", ".run.0123abcd.part", "run.0123abcd.partial", ".0123abcd.partial"]
+)
+def test_a_folder_of_another_name_is_not_swept(parent, name):
+    partial = make_partial(parent, name)
+    before = sorted(partial.rglob("*"))
+    ganvas.fork(parent.path, step=2, quiet=True)
+    assert sorted(partial.rglob("*")) == before
+
+
+def test_the_users_files_in_what_a_killed_fork_left_stay(parent, tmp_path):
+    partial, outside = make_partial(parent), tmp_path / "outside"
+    (partial / "notes.md").write_text("years of work")
+    (partial / "checkpoints" / "00000002" / "notes.md").write_text("years of work")
+    outside.mkdir()
+    (outside / "00000000.png").write_bytes(b"somebody else's")
+    shutil.rmtree(partial / "samples")
+    (partial / "samples").symlink_to(outside)
+    ganvas.fork(parent.path, step=2, quiet=True)
+    left = {p.relative_to(partial).as_posix() for p in partial.rglob("*") if not p.is_dir()}
+    assert left == {"notes.md", "checkpoints/00000002/notes.md"}
+    assert (outside / "00000000.png").exists()

@@ -13,6 +13,7 @@ import tiny
 from ganvas.callbacks.base import Callback
 from ganvas.errors import GanvasError, RunError, StorageError, TrainingError
 from ganvas.runs.lock import exclusive_lock
+from kills import KILL_BEFORE
 
 HOW = {"overrides": {"checkpoint_interval": 2, "grid.interval": 1, "generator_interval": 2}, "clusters": 2}
 
@@ -358,29 +359,11 @@ def test_a_run_that_is_being_trained_is_not_overwritten(run):
     assert tree(run) == before
 
 
-# Kills. A hook counts the changes of the file system below the run, and kills the process before the n-th.
-
-KILL = """
-import os, signal, sys
-CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}
-def kill_before(number, root):
-    left = [number]
-    def hook(event, arguments):
-        if event in CHANGES or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
-            if str(arguments[0]).startswith(root):
-                left[0] -= 1
-                if left[0] == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-    sys.addaudithook(hook)
-"""
-"""A process that is killed in the middle of its work."""
-
-REPLACE = '''
-import json, pathlib, shutil
+REPLACE = """
 from ganvas.runs import overwrite
 from ganvas.runs.directory import RunDirectory
-def replace(run, new):
-    """All that training does to the directory up to the first checkpoint, without the training."""
+def replace():
+    # All that training does to the directory up to the first checkpoint, without the training.
     directory = RunDirectory(run)
     with overwrite.replacing(directory):
         directory.write(RunDirectory(new).read())
@@ -388,39 +371,22 @@ def replace(run, new):
             (run / name).mkdir(exist_ok=True)
         shutil.copy(new / "metrics.jsonl", run)
         shutil.copy(new / "samples" / "00000000.png", run / "samples")
-        if fail:
+        if fail == "fail":
             raise KeyboardInterrupt
         shutil.copytree(new / "checkpoints" / "00000001", run / "checkpoints" / ".partial-00000001-1")
         (run / "checkpoints" / ".partial-00000001-1").rename(run / "checkpoints" / "00000001")
         overwrite.discard_replaced(directory)
-'''
 
-LOOP = (
-    KILL
-    + REPLACE
-    + '''
-def work(number):
-    """In a process of its own; whether it was killed."""
-    shutil.copytree(original, run)
-    child = os.fork()
-    if child == 0:
-        kill_before(number, str(run))
-        try:
-            replace(run, new)
-        except KeyboardInterrupt:
-            pass
-        finally:
-            os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-
-original, new, run, fail = *map(pathlib.Path, sys.argv[1:4]), sys.argv[4] == "fail"
+original, new, run, fail = *map(pathlib.Path, sys.argv[1:4]), sys.argv[4]
 number = 1
-while work(number):
+while True:
+    shutil.copytree(original, run)
+    if not is_killed_before(number, run, replace):
+        break
     run.rename(run.with_name(f"killed-{number}"))
     number += 1
 print(number - 1)
-'''
-)
+"""
 
 
 @pytest.mark.parametrize("fail", ["", "fail"])
@@ -430,7 +396,7 @@ def test_a_kill_at_every_change_of_a_file_leaves_the_old_run_or_the_new_one_whol
     new = tiny.train(tmp_path, "mlp", steps=1, name="new", data=tmp_path / "discs.npz", seed=5)
     before, kept = {**files(new.path)}, ("run.json", "metrics.jsonl", "samples/00000000.png")
     whole = {name: c for name, c in before.items() if name in kept or name.startswith("checkpoints/")}
-    command = [sys.executable, "-c", LOOP, run, new.path, tmp_path / "work", fail]
+    command = [sys.executable, "-c", KILL_BEFORE + REPLACE, run, new.path, tmp_path / "work", fail]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     kills, outcomes = int(done.stdout), []
     for number in range(1, kills + 1):

@@ -6,6 +6,7 @@ under the new recipe; after that it is a run like any other.
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
@@ -27,14 +28,17 @@ from ganvas.runs.common import (
 )
 from ganvas.runs.conditioning import restore_conditioning
 from ganvas.runs.directory import ForkRecord, RunDirectory, RunRecord
+from ganvas.runs.lock import exclusive_lock
 from ganvas.runs.options import ForkOptions, ResumeOptions
+from ganvas.runs.overwrite import remove_killed_forks
 from ganvas.runs.resume import device_of, reload_data, resume_from_options
 from ganvas.runs.run import Run, StepChoice
 from ganvas.training import checkpoint
 from ganvas.utils import devices, memory
-from ganvas.utils.io import storage_errors, write_bytes
+from ganvas.utils.io import IrregularFileError, open_regular, storage_errors
 
 _FIXED = ("split", "data", "image_size", "data_order")  # what the run is trained on stays as it is
+_MAX_COPIED_BYTES = 2**30  # of one file of the parent's history
 _NETWORKS = ("generator", "discriminator", "latent", "classes", "condition_on", "pixel_range")
 
 
@@ -130,7 +134,7 @@ def new_fork(
     check_same_networks(run.recipe, recipe)
     record = _forked_record(run, number, recipe, overrides, seed).model_copy(update=dict(info))
     path = Path(out).expanduser().resolve() if out else _free_name(run.path.resolve(), number)
-    if path.exists():
+    if os.path.lexists(path):
         raise RunError(f"out {path} exists: a fork needs a new directory")
     with devices.memory_errors():
         folder = checkpoint.checkpoint_path(run.directory.checkpoints, number)
@@ -138,11 +142,17 @@ def new_fork(
     partial = RunDirectory(path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial"))
     with storage_errors(str(path)):
         try:
-            partial.samples.mkdir(parents=True)
-            checkpoint.save(partial.checkpoints, state, recipe)
-            _copy_history(run.directory, partial, number)
-            partial.write(record)
-            partial.path.rename(path)
+            partial.path.mkdir(parents=True)
+            remove_killed_forks(path.parent)
+            with exclusive_lock(partial.path):  # so that no other fork takes it for one that was killed
+                partial.samples.mkdir()
+                checkpoint.save(partial.checkpoints, state, recipe)
+                _copy_history(run.directory, partial, number)
+                partial.write(record)
+                if os.name != "nt":
+                    partial.path.rename(path)
+            if os.name == "nt":  # Windows renames no folder in which a file is open
+                partial.path.rename(path)
         except BaseException:
             shutil.rmtree(partial.path, ignore_errors=True)
             raise
@@ -212,17 +222,27 @@ def check_same_networks(before: Recipe, after: Recipe) -> None:
 def _copy_history(parent: RunDirectory, child: RunDirectory, step: int) -> None:
     for file in parent.sample_files():
         if int(file.stem) <= step:
-            write_bytes(child.samples / file.name, file.read_bytes())
-    if parent.clusters.exists():
-        write_bytes(child.clusters, parent.clusters.read_bytes())
-    if parent.metrics.exists():
-        shutil.copyfile(parent.metrics, child.metrics)  # resuming cuts off what lies after the step
+            _copy(file, child.samples / file.name)
+    for source, target in ((parent.clusters, child.clusters), (parent.metrics, child.metrics)):
+        if os.path.lexists(source):
+            _copy(source, target)  # of the log, resuming cuts off what lies after the step
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        with (
+            open_regular(source, limit=_MAX_COPIED_BYTES, follow_links=False) as content,
+            target.open("xb") as file,
+        ):
+            shutil.copyfileobj(content, file)
+    except IrregularFileError as error:
+        raise RunError(f"cannot read {source}: {error.strerror}") from None
 
 
 def _free_name(path: Path, step: int) -> Path:
     name = f"{path.name}-from-{step}"
     free, number = path.with_name(name), 1
-    while free.exists():
+    while os.path.lexists(free):
         number += 1
         free = path.with_name(f"{name}-{number}")
     return free

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +28,8 @@ from ganvas.runs.lock import exclusive_lock
 from ganvas.training import checkpoint
 from ganvas.utils.io import fsync_folder, storage_errors
 
+_PARTIAL_FORK = re.compile(r"\..+\.[0-9a-f]{8}\.partial")
+_STALE_SECONDS = 24 * 3600
 _REPLACING, _REPLACED, _DISCARDED = ".replacing", ".replaced", ".discarded-"
 
 
@@ -118,7 +122,7 @@ def replacing(directory: RunDirectory) -> Iterator[None]:
     """
     recover(directory)
     if replaced_run(directory) is not None:  # the run here came to no checkpoint: keep the one before it
-        _remove_own(directory)
+        remove_own(directory)
     elif directory.record_path.exists():
         _set_aside(directory)
     try:
@@ -153,6 +157,24 @@ def replaced_run(directory: RunDirectory) -> RunDirectory | None:
     """The run that the one in `directory` replaces, while that has no checkpoint; None if there is none."""
     old = RunDirectory(directory.path / _REPLACED)
     return old if is_real_folder(old.path) and old.is_certain() else None
+
+
+def remove_killed_forks(folder: Path) -> None:
+    """Remove what killed processes left of forks that were to lie in `folder`; those at work are locked.
+
+    One that is still empty is left for a day: its process may be about to lock it.
+    """
+    for path in list(folder.iterdir()):
+        if not (_PARTIAL_FORK.fullmatch(path.name) and is_real_folder(path)):
+            continue
+        partial = RunDirectory(path)
+        with contextlib.suppress(GanvasError, OSError):  # locked, or not ours to remove: left as it is
+            locked_before = any(p.name != ".lock" for p in path.iterdir())
+            if locked_before or time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                with exclusive_lock(path):
+                    remove_own(partial)
+                    (path / ".lock").unlink()
+                _remove_empty(path)
 
 
 def recover(directory: RunDirectory) -> None:
@@ -253,7 +275,7 @@ def _set_aside(directory: RunDirectory) -> None:
 
 def _restore(directory: RunDirectory) -> None:
     """Remove the new run's beginning, and move the old run back."""
-    _remove_own(directory)
+    remove_own(directory)
     with storage_errors(str(directory.path)):
         (directory.path / _REPLACED).rename(directory.path / _REPLACING)
     _move_back(directory)
@@ -277,11 +299,11 @@ def _move_back(directory: RunDirectory) -> None:
 def _delete_discarded(directory: RunDirectory) -> None:
     for path in list(directory.path.glob(f"{_DISCARDED}*")):
         if is_real_folder(path):
-            _remove_own(RunDirectory(path))
+            remove_own(RunDirectory(path))
             _remove_empty(path)
 
 
-def _remove_own(directory: RunDirectory) -> None:
+def remove_own(directory: RunDirectory) -> None:
     """Delete what ganvas wrote, `run.json` last; whatever else lies there stays, and so do its folders."""
     with storage_errors(str(directory.path)):
         for entry in directory.own_entries():

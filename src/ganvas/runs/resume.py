@@ -12,7 +12,7 @@ from ganvas.callbacks.progress import Display, make_display
 from ganvas.data import ImageSet, load_dataset
 from ganvas.errors import RecipeError, RunError
 from ganvas.recipes.durations import to_steps
-from ganvas.recipes.schema import Recipe, parse_recipe
+from ganvas.recipes.schema import Recipe
 from ganvas.runs import session
 from ganvas.runs.common import (
     collect_overrides,
@@ -25,7 +25,7 @@ from ganvas.runs.conditioning import cluster_record, restore_conditioning
 from ganvas.runs.directory import RunDirectory, RunRecord
 from ganvas.runs.lock import exclusive_lock
 from ganvas.runs.options import ResumeOptions
-from ganvas.runs.overwrite import recover, recover_for_reading, replaced_run
+from ganvas.runs.overwrite import recover, recover_for_reading, remove_killed_forks, replaced_run
 from ganvas.runs.run import Run
 from ganvas.runs.session import Session
 from ganvas.training import checkpoint, updates
@@ -76,6 +76,7 @@ def resume_from_options(o: ResumeOptions, images: ImageSet | None = None) -> Run
     with exclusive_lock(directory.path):
         recover(directory)
         directory.sweep()
+        remove_killed_forks(directory.path.resolve().parent)
         record = directory.read()
         recipe = record.recipe.with_overrides(
             collect_overrides(None, o.epochs, o.steps, tensorboard=o.tensorboard, health=o.health)
@@ -147,8 +148,8 @@ def device_of(record: RunRecord, device: str) -> torch.device:
         device = "cpu"
     resolved = devices.resolve_device(device)
     threads = record.machine.get("threads")
-    if resolved.type == "cpu" and isinstance(threads, int) and 1 <= threads <= 4096:
-        devices.set_threads(threads)
+    if resolved.type == "cpu" and isinstance(threads, int):
+        devices.set_threads(threads, "run.json, machine, threads")
     return resolved
 
 
@@ -165,7 +166,7 @@ def _newest_state(
     folder, notes = checkpoint.latest_valid(directory.checkpoints)
     for note in notes:
         display.say(note)
-    trained = parse_recipe(checkpoint.read_state(folder)["recipe"])
+    trained = checkpoint.trained_recipe(folder)
     differing = trained.training_settings() ^ record.recipe.training_settings()
     if differing:
         keys = ", ".join(sorted({key for key, _ in differing}))
