@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from ganvas.callbacks.base import Callback, TrainingContext
+from ganvas.recipes.schema import Recipe
 from ganvas.training.loop import StepResult
 from ganvas.training.rng import Stream, derive_seed
 from ganvas.training.sampling import generate, sample_inputs
-from ganvas.utils.images import encode_png, make_grid, to_pil
+from ganvas.utils.images import ImageArray, encode_png, make_grid, to_pil
 from ganvas.utils.io import write_bytes
 
 
@@ -40,26 +41,31 @@ class SampleGrids(Callback):
 
     def write(self) -> None:
         """Write the grid of the state as it is."""
-        context, state = self._context, self._context.state
-        recipe, spec = context.recipe, context.recipe.grid
-        seed = context.seed
-        if spec.latents == "new":
-            seed = derive_seed(seed, Stream.GRID, state.step)
-        count = spec.rows * spec.columns
-        classes, frequencies = self._ordered_classes(count), context.class_frequencies
-        inputs = sample_inputs(recipe, count, seed, Stream.GRID, frequencies=frequencies, classes=classes).z
-        images = generate(state.ema_generator(), inputs, recipe.pixel_range)
-        grid = make_grid(images, spec.columns, inverted=spec.invert)
-        write_bytes(self._path_of(state.step), encode_png(to_pil(grid)))
-        context.callbacks.on_grid(state.step, grid)
+        context = self._context
+        grid = sample_grid(context)
+        write_bytes(self._path_of(context.state.step), encode_png(to_pil(grid)))
+        context.callbacks.on_grid(context.state.step, grid)
 
-    def _ordered_classes(self, count: int) -> Tensor | None:
-        """The classes in order, so that with K columns each is a class.
 
-        None, for classes drawn by their frequencies, where there are more classes than images, and for
-        clusters, which mean nothing to a reader.
-        """
-        recipe = self._context.recipe
-        if recipe.conditioned_on_clusters or not 0 < recipe.classes <= count:
-            return None
-        return torch.arange(count) % recipe.classes
+def sample_grid(context: TrainingContext) -> ImageArray:
+    """The grid of samples that the recipe asks for, of the state as it is: uint8 [C, H, W]."""
+    recipe, state, spec = context.recipe, context.state, context.recipe.grid
+    seed = context.seed
+    if spec.latents == "new":
+        seed = derive_seed(seed, Stream.GRID, state.step)
+    count = spec.rows * spec.columns
+    classes, frequencies = _ordered_classes(recipe, count), context.class_frequencies
+    inputs = sample_inputs(recipe, count, seed, Stream.GRID, frequencies=frequencies, classes=classes).z
+    images = generate(state.ema_generator(), inputs, recipe.pixel_range)
+    return make_grid(images, spec.columns, inverted=spec.invert)
+
+
+def _ordered_classes(recipe: Recipe, count: int) -> Tensor | None:
+    """The classes in order, so that with K columns each is a class.
+
+    None, for classes drawn by their frequencies, where there are more classes than images, and for clusters,
+    which mean nothing to a reader.
+    """
+    if recipe.conditioned_on_clusters or not 0 < recipe.classes <= count:
+        return None
+    return torch.arange(count) % recipe.classes

@@ -14,6 +14,7 @@ from ganvas.data.batches import Batches
 from ganvas.data.clusters import Labels
 from ganvas.errors import CallbackError, HealthStop, TrainingError
 from ganvas.runs.callback_list import start_callbacks
+from ganvas.runs.control import TrainerControl
 from ganvas.runs.directory import RunDirectory, RunRecord
 from ganvas.training import checkpoint, updates
 from ganvas.training.loop import training_steps as training_steps
@@ -61,12 +62,13 @@ def run(s: Session) -> None:
         return StepRNG(record.seed, step, latent.size, latent.distribution, s.device, frequencies)
 
     devices.make_deterministic(s.device)
+    control = TrainerControl(directory.path, s.state.step, record.steps)
     with stop_requests() as stopped, devices.memory_errors(), display:
         _announce(s, display)
         checkpoint.remove_partial(directory.checkpoints)
         directory.sweep()
         callbacks, checkpointer = start_callbacks(
-            directory, record, s.images, s.labels, s.state, display, s.callbacks
+            directory, record, s.images, s.labels, s.state, display, s.callbacks, control
         )
         try:
             for result in training_steps(
@@ -79,11 +81,18 @@ def run(s: Session) -> None:
                 precision=record.precision,
             ):
                 callbacks.on_step(result)
-                if stopped() and result.step < record.steps:
+                want = control.update(result.step)
+                if want == "pause" and result.step < record.steps and not stopped():
+                    checkpointer.save()  # so that nothing is lost if the machine is switched off meanwhile
+                    display.say(f"paused at step {result.step}, everything is saved")
+                    want = control.wait(stopped)
+                    display.say("continuing")
+                if (stopped() or want == "stop") and result.step < record.steps:
                     checkpointer.save()
-                    callbacks.on_stop(result.step, stopped.reason)
+                    control.finish("stopped")
+                    callbacks.on_stop(result.step, stopped.reason or "request")
                     raise Interrupted(
-                        f"stopped by {stopped.reason} at step {result.step} of {record.steps}, "
+                        f"stopped by {stopped.reason or 'request'} at step {result.step} of {record.steps}, "
                         f"everything is saved; resume with: ganvas resume {directory.shell_path}"
                     )
             callbacks.on_end()
@@ -92,18 +101,22 @@ def run(s: Session) -> None:
                     f"stopped by {stopped.reason} after the last step, everything is saved; to score the "
                     f"run: ganvas resume {directory.shell_path}"
                 )
+            control.finish("finished")
         except CallbackError as error:
             checkpointer.save()
+            control.finish("failed", str(error))
             raise CallbackError(
                 f"{error}; everything is saved; resume with: ganvas resume {directory.shell_path}"
             ) from error.__cause__
         except HealthStop as stop:
             checkpointer.save()
+            control.finish("stopped", str(stop))
             raise HealthStop(
                 f"stopped by a health check at step {s.state.step}: {stop}; everything is saved; to continue "
                 f"anyway: ganvas resume {directory.shell_path} --health warn"
             ) from None
         except TrainingError as error:
+            control.finish("failed", str(error))
             raise TrainingError(f"{error}{_last_checkpoint(directory)}") from None
         finally:
             callbacks.on_close()
