@@ -42,6 +42,13 @@ def fork(a: ForkOptions) -> None:
     fork_from_options(a)
 
 
+def studio(a: options.StudioOptions) -> None:
+    """`ganvas studio`."""
+    from ganvas.studio.server import serve
+
+    serve(a.runs, port=a.port, browser=a.browser)
+
+
 def show(a: options.ShowOptions) -> None:
     """`ganvas show`."""
     from ganvas.runs.run import Run
@@ -53,6 +60,10 @@ def show(a: options.ShowOptions) -> None:
         from ganvas.profiling.flops import layer_table
 
         print("\n".join(["", *layer_table(run.recipe, run.record.data.image_shape)]))
+    if a.directions:
+        from ganvas.runs.latents import direction_table
+
+        print("\n".join(["", *direction_table(run)]))
 
 
 def sample(a: options.SampleOptions) -> None:
@@ -66,6 +77,20 @@ def sample(a: options.SampleOptions) -> None:
     _, channels, height, width = images.shape
     color = "gray" if channels == 1 else "RGB"
     print(f"{len(images)} images of {height}x{width} {color} pixels in {out}{_best_step(run, a)}")
+
+
+def blend(a: options.BlendOptions) -> None:
+    """`ganvas blend`."""
+    from ganvas.runs.latents import parse_amounts, parse_blend
+    from ganvas.runs.run import Run
+
+    run = Run.open(a.run)
+    images = run.blend(
+        [parse_blend(text) for text in a.blends], step=a.step, class_=a.class_, truncation=a.truncation,
+        directions=parse_amounts(a.directions or ()),
+    )  # fmt: skip
+    _print_notes(run.notes)
+    print(f"{len(images)} images in {images.save(a.out or run.path / 'blend.png')}")
 
 
 def interpolate(a: options.InterpolateOptions) -> None:

@@ -64,11 +64,23 @@ class TrainCommandOptions(TrainOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StudioOptions:
+    """Options of `studio`."""
+
+    runs: str = option("runs", "folder of the runs (default runs)", "", nargs="?", metavar="RUNS_DIR")
+    port: int | None = option(
+        None, "port on this machine (default: the first free one from 8265 on)", type=int, metavar="N"
+    )
+    browser: bool = switch("do not open the browser", "--no-browser", default=True)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShowOptions:
     """Options of `show`."""
 
     run: str = _run()
     layers: bool = switch("print the networks layer by layer, too")
+    directions: bool = switch("print the directions of the latent space, too, for 'ganvas blend'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +100,30 @@ class SampleOptions:
         None, "the generator saved at epoch N, where the recipe saves them", type=int, metavar="N"
     )
     ema: bool = _ema()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendOptions:
+    """Options of `blend`."""
+
+    run: str = _run()
+    blends: list[str] = option(
+        REQUIRED, "a seed, or seeds with weights: 12:0.5,13:0.5 is halfway between the first images of "
+        "seeds 12 and 13", "", nargs="+", metavar="SEED[:WEIGHT],...",
+    )  # fmt: skip
+    out: str | None = option(
+        None, "a .png (one grid), a .npz or .npy, or a folder (default RUN/blend.png)", metavar="PATH"
+    )
+    class_: str | None = _class()
+    step: int | str | None = _step()
+    truncation: float = option(
+        1.0, "factor on z: below 1, images are more typical and vary less (default 1)",
+        type=float, metavar="FACTOR",
+    )  # fmt: skip
+    directions: list[str] | None = option(
+        None, "go so many standard deviations along a direction, as ink:1.5; may be repeated ('show "
+        "--directions' lists them)", "--direction", action="append", metavar="NAME:AMOUNT",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,12 +54,20 @@ COMMANDS = (
          "runs/mlp --step newest --seed 1 --out runs/mlp-seed-1"),
     ),
     Command(
+        "studio", options.StudioOptions, "open a page that starts, watches, controls and explores runs",
+        ("", "runs/ --port 8300 --no-browser"),
+    ),
+    Command(
         "show", options.ShowOptions, "print what a run is, how far it is and how to resume it",
         ("runs/mlp", "runs/mlp --layers"),
     ),
     Command(
         "sample", options.SampleOptions, "make images with a trained generator",
         ("runs/mlp", "runs/mlp --count 1000 --out images.npz --seed 1", "runs/digits --class 7"),
+    ),
+    Command(
+        "blend", options.BlendOptions, "make images between seeds, and along directions with a meaning",
+        ("runs/digits 12:0.5,13:0.5", "runs/digits 12 12:3,13:1 13 --direction ink:1.5 --out three.png"),
     ),
     Command(
         "interpolate", options.InterpolateOptions, "interpolate between images through the latent space",

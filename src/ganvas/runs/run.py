@@ -29,6 +29,7 @@ from ganvas.utils.images import ImageArray
 if TYPE_CHECKING:
     from ganvas.callbacks.base import Callback
     from ganvas.runs.evaluate import EvaluationResult
+    from ganvas.runs.latents import Direction
 
 StepChoice = int | str | None
 """Which checkpoint: a step's number, "best", "newest", or None for the best where there are scores."""
@@ -195,6 +196,44 @@ class Run:
         if inputs.labels is not None and not self.recipe.conditioned_on_clusters:
             images.labels, images.class_names = inputs.labels.numpy(), self.record.class_names
         return images
+
+    def blend(
+        self,
+        blends: Sequence[Mapping[int, float]],
+        *,
+        step: StepChoice = None,
+        class_: str | int | None = None,
+        truncation: float = 1.0,
+        directions: Mapping[str, float] | None = None,
+    ) -> ImageBatch:
+        """Images between seeds, uint8 [N, C, H, W]: one for each blend.
+
+        A blend gives seeds weights: `{12: 0.5, 13: 0.5}` is halfway between the first images of `sample(1,
+        seed=12)` and `sample(1, seed=13)`.
+
+        Args:
+            blends: what to mix for each image.
+            step: as in `sample`.
+            class_: as in `sample`; None takes the class of the heaviest seed.
+            truncation: factor on z, 0 to 2: below 1, images are more typical and vary less.
+            directions: standard deviations to go along directions by name; see `directions`.
+
+        Raises:
+            UserError: no seeds, weights of 0 only, no such class or direction.
+        """
+        from ganvas.runs import latents  # it opens runs
+
+        label = None if class_ is None else class_number(self.record, class_, str(self.path))
+        points = latents.Points.of(
+            self, blends, label=label, truncation=truncation, directions=directions, step=step
+        )
+        return ImageBatch.of(latents.render(self, points, step))
+
+    def directions(self, *, step: StepChoice = None) -> tuple[Direction, ...]:
+        """Directions of the latent space: of attributes that z explains (with R²), and principal ones."""
+        from ganvas.runs import latents  # it opens runs
+
+        return latents.find_directions(self, step)
 
     def interpolate(
         self,
