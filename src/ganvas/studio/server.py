@@ -1,0 +1,85 @@
+"""`ganvas studio`: start the server, print its address, open the browser."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import threading
+import webbrowser
+from pathlib import Path
+from types import FrameType
+
+from ganvas.errors import MachineError, UserError
+from ganvas.utils.io import storage_errors
+
+DEFAULT_PORT = 8265  # or the next that is free
+
+
+def serve(runs: str | Path = "runs", *, port: int | None = None, browser: bool = True) -> None:
+    """Serve the runs below a folder on this machine until Ctrl-C.
+
+    Args:
+        runs: the folder; made where it is missing.
+        port: to listen on; where None, 8265 or the first free one after it.
+        browser: open the address in the browser.
+
+    Raises:
+        UserError: the folder is a file, or the port is taken.
+        StorageError: the folder cannot be made.
+    """
+    root = Path(runs).expanduser().resolve()
+    if root.exists() and not root.is_dir():
+        raise UserError(f"runs {runs}: expected a folder with runs in it, got a file")
+    with storage_errors(str(root)):
+        root.mkdir(parents=True, exist_ok=True)
+    listener = _listen(port)
+    number = listener.getsockname()[1]
+    token = secrets.token_hex(32)
+    url = f"http://127.0.0.1:{number}/#token={token}"
+    print(url, flush=True)
+    if browser:
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+    import uvicorn  # after the address is printed: a person should not wait for it
+
+    from ganvas.studio.app import Studio
+    from ganvas.studio.security import Guard
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            studio.closing = True  # or open streams would keep the server for their grace period
+            super().handle_exit(sig, frame)
+
+    studio = Studio(root)
+    hosts = frozenset(f"{host}:{number}" for host in ("127.0.0.1", "localhost", "[::1]"))
+    config = uvicorn.Config(
+        Guard(studio.app(), token, hosts),
+        log_config=None, access_log=False, server_header=False, date_header=False, lifespan="on",
+        timeout_graceful_shutdown=2, h11_max_incomplete_event_size=2**16, ws="none",
+    )  # fmt: skip
+    with contextlib.suppress(KeyboardInterrupt):  # the usual way to close it
+        Server(config).run(sockets=[listener])
+    print("studio closed; runs that train go on", flush=True)
+
+
+def _listen(port: int | None) -> socket.socket:
+    """A socket of this machine's own address: nothing outside of it is reached."""
+    if port is not None and not 0 <= port < 2**16:
+        raise UserError(f"port {port}: expected 0 to 65535")
+    for number in range(DEFAULT_PORT, DEFAULT_PORT + 20) if port is None else (port,):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", number))
+            listener.listen(128)
+        except OSError as error:
+            listener.close()
+            if port is not None:
+                raise UserError(
+                    f"port {port} cannot be used ({error.strerror}): name another, or none"
+                ) from None
+        else:
+            return listener
+    raise MachineError(
+        f"no free port from {DEFAULT_PORT} to {DEFAULT_PORT + 19}: name one with the option port"
+    )
