@@ -39,12 +39,12 @@ def test_a_full_disk_is_remembered_as_such():
     assert stream.error.errno not in READER_GONE
 
 
-def test_letters_that_the_encoding_lacks_are_escaped():
+def test_letters_that_the_encoding_lacks_are_replaced_or_escaped():
     content = io.BytesIO()
     stream = TolerantStream(io.TextIOWrapper(content, encoding="ascii"))
-    stream.write("FID 3 ± 1 \udcff\n")
+    stream.write("FID 3 ± 1 é \udcff\n")
     stream.flush()
-    assert content.getvalue() == b"FID 3 \\xb1 1 \\udcff\n"
+    assert content.getvalue() == b"FID 3 +- 1 \\xe9 \\udcff\n"
     assert stream.error is None
 
 
