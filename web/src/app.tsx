@@ -6,6 +6,7 @@ import { Announcer } from "./announce";
 import { t } from "./i18n";
 import { Icon, Logo } from "./icons";
 import { LivePage } from "./pages/live";
+import { NewPage } from "./pages/new";
 import { RunsPage } from "./pages/runs";
 import { href, route } from "./router";
 import { language, theme, type Theme } from "./settings";
@@ -31,6 +32,9 @@ function TopBar() {
         <a href={href("/")} aria-current={here(undefined)}>
           {t("nav.runs")}
         </a>
+        <a href={href("/new")} aria-current={here("new")}>
+          {t("nav.new")}
+        </a>
       </nav>
       <div class="topbar-end">
         <button
@@ -53,6 +57,7 @@ function Page() {
   const { path, params } = route.value;
   const [page, id, view] = path;
   if (page === undefined) return <RunsPage />;
+  if (page === "new") return <NewPage />;
   if (page === "run" && id && (view === "live" || view === undefined)) return <LivePage key={id} id={id} />;
   void params;
   return (

@@ -4,6 +4,7 @@ import "./css/parts.css";
 import "./css/shell.css";
 import "./css/runs.css";
 import "./css/live.css";
+import "./css/new.css";
 import { render } from "preact";
 import { openSession } from "./api";
 import { App } from "./app";

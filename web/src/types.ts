@@ -78,15 +78,16 @@ export interface RecipeInfo {
   source: string;
   data: string;
   length: string;
-  cost: string;
-  pixels: string;
+  pixels: number | null;
+  batch_size: number;
 }
 
 export interface RecipeKey {
   path: string;
-  kind: "number" | "choice" | "text" | "boolean";
+  kind: "number" | "integer" | "choice" | "text" | "boolean";
   default: unknown;
-  choices?: string[];
+  optional: boolean;
+  choices: (string | number)[];
   description: string;
 }
 
@@ -94,12 +95,11 @@ export interface Recipes {
   recipes: RecipeInfo[];
   automatic: RecipeInfo;
   budgets: string[];
-  keys?: RecipeKey[];
 }
 
 export interface DataChoices {
-  sets: { name: string; description: string; images: number; image_shape: [number, number, number]; here: boolean }[];
-  folders: { path: string; images: number | null }[];
+  sets: { name: string; title: string; classes: number }[];
+  folders: { path: string; name: string }[];
 }
 
 export interface Preview {

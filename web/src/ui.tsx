@@ -180,3 +180,40 @@ export function Slider(props: {
     </div>
   );
 }
+
+/** A form field: label, control, what it means, and what is wrong with it. */
+export function Field(props: {
+  label: string;
+  hint?: string | undefined;
+  error?: string;
+  /** The label is a key of a recipe. */
+  code?: boolean;
+  /** The control has labels of its own. */
+  plain?: boolean;
+  children: ComponentChildren | ((id: string) => ComponentChildren);
+}) {
+  const id = useName();
+  const { children } = props;
+  return (
+    <div class={`field ${props.error ? "wrong" : ""}`}>
+      {props.plain ? (
+        <span class="field-label">{props.label}</span>
+      ) : (
+        <label class="field-label" for={id}>
+          {props.code ? <code>{props.label}</code> : props.label}
+        </label>
+      )}
+      {typeof children === "function" ? children(id) : children}
+      {props.error && (
+        <p class="field-error" role="alert" lang="en">
+          {props.error}
+        </p>
+      )}
+      {props.hint && (
+        <p class="field-hint" lang={props.code ? "en" : undefined}>
+          {props.hint}
+        </p>
+      )}
+    </div>
+  );
+}

@@ -135,6 +135,10 @@ function FirstSteps({ about }: { about: About | null }) {
   return (
     <Empty title={t("runs.empty")}>
       <p>{t("runs.empty_hint", { folder: about?.runs_dir ?? "runs" })}</p>
+      <a class="button primary" href={href("/new")}>
+        <Icon name="plus" />
+        {t("nav.new")}
+      </a>
       <div class="command">
         <pre>
           <code>{command}</code>
@@ -171,6 +175,10 @@ export function RunsPage() {
       <div class="page-head">
         <h1>{t("nav.runs")}</h1>
         <p class="quiet">{about && t("runs.where", { folder: about.runs_dir, machine: about.machine })}</p>
+        <a class="button primary" href={href("/new")}>
+          <Icon name="plus" />
+          {t("nav.new")}
+        </a>
       </div>
       {cards.length > MANY && (
         <div class="filters" role="search">
