@@ -132,7 +132,7 @@ def test_damaged_files_give_a_set_or_a_ganvas_error(name, data):
 
 def read_cifar(folder, split):
     stream = read_published(PUBLISHED["cifar10"], folder, split)
-    return ImageSet("cifar10", materialize_stream(stream, 1.0)[0], stream.labels, stream.class_names, "")
+    return ImageSet("cifar10", materialize_stream(stream, 1.0), stream.labels, stream.class_names, "")
 
 
 @settings(max_examples=EXAMPLES, derandomize="GANVAS_EXAMPLES" not in os.environ)
@@ -168,7 +168,7 @@ def test_a_damaged_file_of_a_known_set_is_never_taken_for_it(data, name):
 
         def read():
             stream = read_published(replace(TINY.known, npz=""), Path(folder), "all")
-            images, _ = materialize_stream(stream, 1.0)
+            images = materialize_stream(stream, 1.0)
             return ImageSet("tiny", images, stream.labels, stream.class_names, "")
 
         holds_or_refuses(read)

@@ -9,6 +9,7 @@ import makers
 import numpy as np
 import pytest
 
+from ganvas.cli import main
 from ganvas.data import ImageSet, describe_dataset, load_dataset, load_images
 from ganvas.data.image_files import MOST_FILE_BYTES
 from ganvas.errors import DataError, GanvasError, first_few, printable
@@ -95,6 +96,12 @@ def test_what_is_no_regular_file_beside_images_is_skipped_and_named(tmp_path, ki
     images = load_dataset(root)
     assert len(images) == 12
     assert "skipped: control" in images.note
+
+
+def test_what_was_skipped_is_named_by_the_data_command_too(tmp_path, capsys):
+    makers.write_folder(tmp_path / "set", makers.png_files(IMAGES) | {"notes\x1b.txt": b"text"})
+    assert main(["data", str(tmp_path / "set"), "--out", str(tmp_path / "p.png")]) == 0
+    assert "files that are not images were skipped: notes\\x1b.txt" in capsys.readouterr().err
 
 
 @posix

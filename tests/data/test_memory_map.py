@@ -194,15 +194,16 @@ CORRUPTIONS = {
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
-def test_a_corrupted_map_is_made_again_and_the_set_says_so(tmp_path, corruption):
+def test_a_corrupted_map_is_made_again_and_the_log_says_so(tmp_path, corruption, caplog):
     path = packed(tmp_path / "x.gz", makers.gray())
     load_dataset(path, mmap_threshold=0.0)
     (cached,) = mapped_files()
     cached.write_bytes(CORRUPTIONS[corruption](cached.read_bytes()))
     images = load_dataset(path, mmap_threshold=0.0)
     np.testing.assert_array_equal(images.images, makers.gray())
-    assert f"{cached}: this cached memory map was corrupted, and was made again" in images.note
-    assert load_dataset(path, mmap_threshold=0.0).note == ""
+    assert caplog.messages == [f"ganvas: {cached}: this cached file was corrupted, and is made again"]
+    load_dataset(path, mmap_threshold=0.0)
+    assert len(caplog.messages) == 1
 
 
 def test_maps_of_two_sources_that_change_names_are_made_again(tmp_path):
@@ -252,14 +253,14 @@ def published(monkeypatch, folder):
     return tiny_set
 
 
-def test_a_published_set_from_a_damaged_map_is_the_published_one(tmp_path, monkeypatch):
+def test_a_published_set_from_a_damaged_map_is_the_published_one(tmp_path, monkeypatch, caplog):
     tiny_set = published(monkeypatch, tmp_path)
     load_dataset("mnist", mmap_threshold=0.0)
     (cached,) = mapped_files()
     cached.write_bytes(swap_two_bytes_of_an_image(cached.read_bytes()))
     images = load_dataset("mnist", mmap_threshold=0.0)
     np.testing.assert_array_equal(images.images, tiny_set.images["train"])
-    assert "corrupted" in images.note
+    assert "corrupted" in caplog.text
 
 
 def test_the_map_of_a_users_own_set_is_not_taken_for_the_published_one(tmp_path, monkeypatch):

@@ -107,8 +107,8 @@ def test_emnist_is_turned_upright_and_letters_are_numbered_from_0(tmp_path):
         tmp_path, upright.swapaxes(2, 3), np.arange(1, 27), (files.images, files.labels), packed=True
     )
     stream = read_published(known, tmp_path, "train")
-    np.testing.assert_array_equal(materialize_stream(stream, 1.0)[0], upright)
-    np.testing.assert_array_equal(materialize_stream(stream, 0.0)[0], upright)
+    np.testing.assert_array_equal(materialize_stream(stream, 1.0), upright)
+    np.testing.assert_array_equal(materialize_stream(stream, 0.0), upright)
     assert stream.labels.tolist() == list(range(26))
     assert stream.class_names[0] == "a"
     assert stream.class_names[25] == "z"
@@ -148,7 +148,7 @@ def test_cifar_records_become_rgb_images_in_the_order_of_the_batches(tmp_path, f
     for split, names in cifar.BATCHES.items():
         stream = read(split)
         expected = np.concatenate([batches[name][1] for name in names])
-        np.testing.assert_array_equal(materialize_stream(stream, 1.0)[0], expected)
+        np.testing.assert_array_equal(materialize_stream(stream, 1.0), expected)
         np.testing.assert_array_equal(stream.labels, np.concatenate([batches[name][0] for name in names]))
     assert stream.class_names[9] == "truck"
 

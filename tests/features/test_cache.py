@@ -83,7 +83,7 @@ def test_a_corrupted_file_is_computed_again_and_the_log_says_so(corruption, fold
     file = the_file(folder)
     file.write_bytes(CORRUPTIONS[corruption](file.read_bytes()))
     assert cached_tensor("set 1", SPEC, zeros).tolist() == [0, 0, 0]
-    assert caplog.messages == [f"ganvas: {file}: this cached file was corrupted, and is computed again"]
+    assert caplog.messages == [f"ganvas: {file}: this cached file was corrupted, and is made again"]
     assert cached_tensor("set 1", SPEC, ones).tolist() == [0, 0, 0]
     assert len(caplog.messages) == 1
 

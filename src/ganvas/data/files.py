@@ -1,6 +1,7 @@
 """Files of data sets: opened and read so that every failure is one clear line."""
 
 import contextlib
+import logging
 import lzma
 import os
 import struct
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ganvas.errors import DataError
+from ganvas.errors import DataError, printable
 from ganvas.utils.io import open_regular
 
 # The exceptions that the standard library's readers of archives and compressed files raise on damaged bytes.
@@ -84,6 +85,13 @@ def file_stamp(path: Path) -> str:
     with read_errors(path):
         status = path.stat()
     return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
+
+
+def log_if_corrupted(path: Path) -> None:
+    """Log that a file of the cache, if it is there, was corrupted: it is about to be made again."""
+    if os.path.lexists(path):
+        log = logging.getLogger("ganvas")
+        log.warning("ganvas: %s: this cached file was corrupted, and is made again", printable(str(path)))
 
 
 def cache_folder() -> Path:

@@ -214,5 +214,7 @@ def _load_bundled(split: str, resize: Resize | None, mmap_threshold: float, inst
 
 
 def _finish(name: str, stream: ImageStream, mmap_threshold: float, source: str) -> ImageSet:
-    images, note = materialize_stream(stream, mmap_threshold)
-    return ImageSet(printable(name), images, stream.labels, stream.class_names, source, printable(note))
+    images = materialize_stream(stream, mmap_threshold)
+    return ImageSet(
+        printable(name), images, stream.labels, stream.class_names, source, printable(stream.note)
+    )

@@ -53,7 +53,7 @@ class _Watch:
         (size, modified), (now, last) = self._state, self._current()
         if now != size:
             return f"it has {now:,} bytes now, {size:,} when it was opened"
-        return "it was overwritten" if last != modified else ""
+        return "its modification time is another" if last != modified else ""
 
 
 _WATCHES: weakref.WeakKeyDictionary[mmap.mmap, _Watch] = weakref.WeakKeyDictionary()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib import format as npy_format
 
-from ganvas.data.files import CACHE_HINT, cache_folder, read_errors
+from ganvas.data.files import CACHE_HINT, cache_folder, log_if_corrupted, read_errors
 from ganvas.data.image_set import hash_images, new_images_hash
 from ganvas.data.image_stream import ImageArray, ImageStream
 from ganvas.data.mapped_files import map_file, set_verified_hash
@@ -31,26 +31,23 @@ if TYPE_CHECKING:
 _CHECKSUM_BYTES = 32
 
 
-def materialize_stream(stream: ImageStream, mmap_threshold: float) -> tuple[ImageArray, str]:
-    """All images of a stream, and its note.
+def materialize_stream(stream: ImageStream, mmap_threshold: float) -> ImageArray:
+    """All images of a stream, uint8 [N, C, H, W].
 
     Args:
         stream: the images.
         mmap_threshold: up to this fraction of the available memory they are read into memory; above
             it they are memory-mapped read-only, in place if possible, else from a cache file.
 
-    Returns:
-        uint8 [N, C, H, W], and the note, which also says if a corrupted cache file was made again.
-
     Raises:
         DataError: the files turn out to be damaged.
         StorageError: the cache file cannot be written.
     """
     if math.prod(stream.shape) <= mmap_threshold * available_memory():
-        return _in_memory(stream), stream.note
+        return _in_memory(stream)
     if stream.in_place is not None:
         with read_errors(stream.origin):
-            return stream.in_place(), stream.note
+            return stream.in_place()
     return _mapped(stream)
 
 
@@ -63,15 +60,14 @@ def _in_memory(stream: ImageStream) -> ImageArray:
     return images
 
 
-def _mapped(stream: ImageStream) -> tuple[ImageArray, str]:
+def _mapped(stream: ImageStream) -> ImageArray:
     """The map of a file made once for this origin and stamp; older ones of the same origin are removed."""
     folder = cache_folder() / "mapped"
     origin, stamp = _short_hash(stream.origin), _short_hash(f"{stream.stamp}\n{stream.shape}")
     path = folder / f"{origin}-{stamp}.npy"
-    images, note = _verified_map(path, stream), stream.note
+    images = _verified_map(path, stream)
     if images is None:
-        if path.exists():
-            note = f"{note} {path}: this cached memory map was corrupted, and was made again.".strip()
+        log_if_corrupted(path)
         # Written, not filled through a map: a full disk is then an error and not a crash.
         with atomic_write(path, durable=True, hint=CACHE_HINT) as file:
             file.write(_header(stream.shape))
@@ -88,7 +84,7 @@ def _mapped(stream: ImageStream) -> tuple[ImageArray, str]:
             f"{path}: expected the file just written to be whole, got another; another program "
             "changes the cache: name another folder with GANVAS_CACHE"
         )
-    return images, note
+    return images
 
 
 def _verified_map(path: Path, stream: ImageStream, digest: "_Hash | None" = None) -> ImageArray | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import logging
 import math
 import os
 import re
@@ -22,8 +21,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ganvas.data.files import CACHE_HINT, cache_folder
-from ganvas.errors import StorageError, printable
+from ganvas.data.files import CACHE_HINT, cache_folder, log_if_corrupted
+from ganvas.errors import StorageError
 from ganvas.utils.io import atomic_write, read_regular
 
 FORMAT = 3
@@ -67,9 +66,7 @@ def cached_tensors(
     result = _read(path, name, specs)
     if result is not None:
         return result
-    if path.exists():
-        log = logging.getLogger("ganvas")
-        log.warning("ganvas: %s: this cached file was corrupted, and is computed again", printable(str(path)))
+    log_if_corrupted(path)
     try:
         with atomic_write(path, hint=CACHE_HINT) as stream:
             _reserve(stream, _bytes(specs) + _BLOCK_BYTES)
