@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import safetensors.torch
 import torch
 
 from ganvas.callbacks.base import Callback, ScoreRecord, TrainingContext
@@ -15,6 +14,7 @@ from ganvas.training import checkpoint
 from ganvas.training.loop import StepResult
 from ganvas.training.state import TrainState
 from ganvas.utils.io import write_bytes
+from ganvas.utils.tensor_files import serialize
 
 
 class Checkpointer(Callback):
@@ -94,6 +94,5 @@ class GeneratorSaver(Callback):
     def on_step(self, result: StepResult) -> None:
         """Save `generators/epoch-<epoch>.safetensors` if it is due."""
         if self._is_due(result.step):
-            parameters = result.state.ema_generator().state_dict()
-            tensors = {name: t.detach().cpu().contiguous() for name, t in parameters.items()}
-            write_bytes(self._path_of(self._epoch_of(result.step)), safetensors.torch.save(tensors))
+            content = serialize(result.state.ema_generator().state_dict())
+            write_bytes(self._path_of(self._epoch_of(result.step)), content)

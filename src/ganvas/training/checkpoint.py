@@ -4,6 +4,10 @@ A checkpoint is a folder `checkpoints/<step>/` of safetensors files and `state.j
 recipe, the step and every file's SHA-256. It is written into a folder beside it, flushed to the disk and
 renamed: a process killed at any moment leaves the old checkpoints and perhaps a folder that nothing
 reads.
+
+Hashes tell damage, not nonsense: whoever writes a file can write its hash. So what is read is checked too:
+regular files of a bounded size; values of the right type and range; tensors of the names, dtypes and shapes
+of the recipe's networks and optimizers, with finite numbers.
 """
 
 from __future__ import annotations
@@ -15,21 +19,52 @@ import os
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, BinaryIO
 
-import safetensors
-import safetensors.torch
 import torch
+from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
-from ganvas.errors import NewerFormatError, RunError
+from ganvas.errors import NewerFormatError, RecipeError, RunError, shorten
 from ganvas.networks import ImageShape
 from ganvas.recipes.schema import Recipe, parse_recipe
 from ganvas.training.state import TrainState, new_state
-from ganvas.utils.io import fsync_folder, storage_errors, write_and_sync
+from ganvas.utils.config import FrozenConfig
+from ganvas.utils.io import fsync_folder, open_regular, read_regular, storage_errors, write_and_sync
+from ganvas.utils.tensor_files import deserialize, largest_file, serialize
 
 FORMAT = 1
 _ASIDE = ".partial"
+_MAX_STATE_BYTES = 2**20
+_File = Annotated[str, Field(pattern=r"^(generator|generator_ema|discriminator)(_optimizer)?\.safetensors$")]
+_Count = Annotated[int, Field(strict=True, ge=0, lt=2**53)]
+
+
+class Digest(FrozenConfig):
+    """The size and the SHA-256 of a file."""
+
+    bytes: _Count
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class OptimizerSteps(FrozenConfig):
+    """Steps that each optimizer has taken."""
+
+    generator: _Count
+    discriminator: _Count
+
+
+class CheckpointState(FrozenConfig):
+    """What `state.json` says; `recipe` is checked by `trained_recipe`."""
+
+    format: int = Field(strict=True, ge=1, le=FORMAT)
+    step: _Count
+    images_seen: _Count
+    adaptive: tuple[Annotated[float, Field(ge=0, le=1)], float, Annotated[float, Field(ge=0)]] | None
+    averaged: _Count
+    optimizer_steps: OptimizerSteps
+    recipe: dict[str, Any]
+    files: dict[_File, Digest]
 
 
 def checkpoint_path(checkpoints: Path, step: int) -> Path:
@@ -41,8 +76,8 @@ def saved_steps(checkpoints: Path) -> list[int]:
     """Steps that have a checkpoint, oldest first."""
     if not checkpoints.is_dir():
         return []
-    found = (p for p in checkpoints.iterdir() if p.name.isascii() and p.name.isdecimal() and p.is_dir())
-    return sorted(int(p.name) for p in found if p == checkpoint_path(checkpoints, int(p.name)))
+    folders = (p for p in checkpoints.iterdir() if p.name.isascii() and p.name.isdecimal() and p.is_dir())
+    return sorted(int(p.name) for p in folders if p == checkpoint_path(checkpoints, int(p.name)))
 
 
 def save(checkpoints: Path, state: TrainState, recipe: Recipe) -> Path:
@@ -58,9 +93,9 @@ def save(checkpoints: Path, state: TrainState, recipe: Recipe) -> Path:
             aside.mkdir(parents=True, exist_ok=True)
             files = {}
             for name, tensors in _tensors(state).items():
-                content = safetensors.torch.save(tensors)
+                content = serialize(tensors)
                 write_and_sync(aside / name, content, durable=True)
-                files[name] = _digest(content)
+                files[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             text = json.dumps(_checksummed(state, recipe, files), indent=2)
             write_and_sync(aside / "state.json", text.encode(), durable=True)
             fsync_folder(aside)
@@ -89,27 +124,21 @@ def load(
     Raises:
         RunError: damaged, edited, or of a newer format; the line says which file and how.
     """
-    values = read_state(folder)
-    trained = parse_recipe(values["recipe"])
+    saved, trained = read_state(folder), trained_recipe(folder)
     state = new_state(recipe or trained, image_shape, 0, device)
-    averaged = "generator_ema.safetensors"
-    names = [name for name in _tensors(state) if name != averaged or trained.ema is not None]
-    tensors = {name: _read_tensors(folder, name, values["files"]) for name in names}
-    _restore(state.generator, tensors["generator.safetensors"], folder)
-    _restore(state.discriminator, tensors["discriminator.safetensors"], folder)
+    _restore(state.generator, folder, "generator.safetensors", saved)
+    _restore(state.discriminator, folder, "discriminator.safetensors", saved)
     if state.ema is not None:
-        _restore(state.ema.module, tensors.get(averaged, tensors["generator.safetensors"]), folder)
-        state.ema.n_averaged.fill_(values["averaged"])
-    for player in ("generator", "discriminator"):
+        name = "generator" if trained.ema is None else "generator_ema"
+        _restore(state.ema.module, folder, f"{name}.safetensors", saved)
+        state.ema.n_averaged.fill_(saved.averaged)
+    for player, steps in saved.optimizer_steps:
         optimizer = getattr(state, f"{player}_optimizer")
-        try:
-            moments = tensors[f"{player}_optimizer.safetensors"]
-            optimizer.load_state_tensors(moments, values["optimizer_steps"][player])
-        except (KeyError, RuntimeError) as error:
-            raise _damaged(folder, f"{player}_optimizer.safetensors: {error}") from None
-    if state.adaptive is not None and values.get("adaptive"):
-        state.adaptive.copy_(torch.tensor(values["adaptive"]))
-    state.step, state.images_seen = values["step"], values["images_seen"]
+        tensors = _read_tensors(folder, f"{player}_optimizer.safetensors", saved, optimizer.expected(steps))
+        optimizer.load_state_tensors(tensors, steps)
+    if state.adaptive is not None and saved.adaptive is not None:
+        state.adaptive.copy_(torch.tensor(saved.adaptive))
+    state.step, state.images_seen = saved.step, saved.images_seen
     return state
 
 
@@ -119,8 +148,7 @@ def load_network(folder: Path, name: str, network: nn.Module) -> None:
     Raises:
         RunError: as `load`.
     """
-    file = f"{name}.safetensors"
-    _restore(network, _read_tensors(folder, file, read_state(folder)["files"]), folder)
+    _restore(network, folder, f"{name}.safetensors", read_state(folder))
 
 
 def load_weights(file: Path, network: nn.Module) -> None:
@@ -129,13 +157,14 @@ def load_weights(file: Path, network: nn.Module) -> None:
     Raises:
         RunError: no such file, damaged, or of another network.
     """
+    expected = network.state_dict()
     try:
-        tensors = safetensors.torch.load(file.read_bytes())
+        content = read_regular(file, limit=largest_file(expected), follow_links=False)
+        network.load_state_dict(deserialize(content, expected))
     except OSError as error:
         raise RunError(f"cannot read {file}: {error.strerror}") from None
-    except safetensors.SafetensorError as error:
-        raise RunError(f"{file} is damaged: no safetensors file ({error})") from None
-    _restore(network, tensors, file)
+    except ValueError as error:
+        raise RunError(f"{file} is damaged: {error}") from None
 
 
 def verify(folder: Path) -> None:
@@ -144,8 +173,12 @@ def verify(folder: Path) -> None:
     Raises:
         RunError: one is damaged or missing; the line says which and how.
     """
-    for name, digest in read_state(folder)["files"].items():
-        _checked(folder, name, digest)
+    for name, digest in read_state(folder).files.items():
+        try:
+            with open_regular(folder / name, limit=digest.bytes, follow_links=False) as stream:
+                _check_digest(folder, name, digest, os.fstat(stream.fileno()).st_size, _sha256(stream))
+        except OSError as error:
+            raise _damaged(folder, f"{name}: {error.strerror}") from None
 
 
 def latest_valid(checkpoints: Path) -> tuple[Path, list[str]]:
@@ -204,29 +237,52 @@ def remove_partial(checkpoints: Path) -> None:
                 _remove(leftover)
 
 
-def read_state(folder: Path) -> dict[str, Any]:
-    """The checkpoint's `state.json`, its checksum and format checked.
+def read_state(folder: Path) -> CheckpointState:
+    """The checkpoint's `state.json`: checksum, format, and every value of the right type and range.
 
     Raises:
-        RunError: missing, damaged, edited, or of a newer format.
+        RunError: missing, damaged, edited, nonsense, or of a newer format.
     """
     try:
-        values = json.loads((folder / "state.json").read_bytes())
-        version = values["format"]
+        content = read_regular(folder / "state.json", limit=_MAX_STATE_BYTES, follow_links=False)
+        values = json.loads(content)
+        version, checksum = values["format"], values.pop("checksum", None)
+        whole = checksum == _checksum(values)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _damaged(folder, f"state.json cannot be read ({error})") from None
-    if not isinstance(version, int) or version > FORMAT:
+        text = shorten(getattr(error, "strerror", None) or str(error))
+        raise _damaged(folder, f"state.json cannot be read ({text})") from None
+    if isinstance(version, int) and version > FORMAT:
         raise NewerFormatError(
-            f"checkpoint {folder} has format {version}, this ganvas reads up to {FORMAT}: "
+            f"checkpoint {folder} has format {shorten(repr(version))}, this ganvas reads up to {FORMAT}: "
             f"update ganvas (pip install -U ganvas)"
         )
-    if values.pop("checksum", None) != _checksum(values):
+    if not whole:
         raise _damaged(folder, "state.json was edited or is incomplete")
-    return dict(values)
+    try:
+        state = CheckpointState.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = shorten(".".join(map(str, first["loc"])))
+        raise _damaged(folder, f"state.json: {key}: {first['msg'].removeprefix('Value error, ')}") from None
+    if checkpoint_path(folder.parent, state.step) != folder:
+        raise _damaged(folder, f"state.json is of step {state.step}")
+    return state
 
 
-def _tensors(state: TrainState) -> dict[str, dict[str, Tensor]]:
-    """What each file holds, as contiguous tensors on the CPU."""
+def trained_recipe(folder: Path) -> Recipe:
+    """The recipe that a checkpoint was trained with.
+
+    Raises:
+        RunError: as `read_state`, or its recipe is none.
+    """
+    try:
+        return parse_recipe(read_state(folder).recipe)
+    except RecipeError as error:
+        raise _damaged(folder, f"state.json: {error}") from None
+
+
+def _tensors(state: TrainState) -> dict[str, Mapping[str, Tensor]]:
+    """What each file holds."""
     content: dict[str, Mapping[str, Tensor]] = {
         "generator.safetensors": state.generator.state_dict(),
         "discriminator.safetensors": state.discriminator.state_dict(),
@@ -235,10 +291,7 @@ def _tensors(state: TrainState) -> dict[str, dict[str, Tensor]]:
     }
     if state.ema is not None:
         content["generator_ema.safetensors"] = state.ema.module.state_dict()
-    return {
-        file: {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-        for file, tensors in content.items()
-    }
+    return content
 
 
 def _checksummed(state: TrainState, recipe: Recipe, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -263,38 +316,35 @@ def _checksum(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _digest(content: bytes) -> dict[str, Any]:
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+def _sha256(stream: BinaryIO) -> str:
+    return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
-def _checked(folder: Path, name: str, digest: dict[str, Any]) -> bytes:
+def _check_digest(folder: Path, name: str, digest: Digest, size: int, sha256: str) -> None:
+    if size != digest.bytes:
+        raise _damaged(folder, f"{name} has {size} bytes of {digest.bytes}")
+    if sha256 != digest.sha256:
+        raise _damaged(folder, f"{name} is not what was saved (its SHA-256 differs)")
+
+
+def _read_tensors(
+    folder: Path, name: str, state: CheckpointState, expected: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    digest = state.files.get(name)
+    if digest is None:
+        raise _damaged(folder, f"{name} is missing from its list of files")
     try:
-        content = (folder / name).read_bytes()
+        content = read_regular(folder / name, limit=largest_file(expected), follow_links=False)
+        _check_digest(folder, name, digest, len(content), hashlib.sha256(content).hexdigest())
+        return deserialize(content, expected)
     except OSError as error:
         raise _damaged(folder, f"{name}: {error.strerror}") from None
-    if len(content) != digest["bytes"]:
-        raise _damaged(folder, f"{name} has {len(content)} bytes of {digest['bytes']}")
-    if _digest(content) != digest:
-        raise _damaged(folder, f"{name} is not what was saved (its SHA-256 differs)")
-    return content
+    except ValueError as error:
+        raise _damaged(folder, f"{name}: {error}") from None
 
 
-def _read_tensors(folder: Path, name: str, files: dict[str, Any]) -> dict[str, Tensor]:
-    if name not in files:
-        raise _damaged(folder, f"{name} is missing from its list of files")
-    content = _checked(folder, name, files[name])
-    try:
-        return safetensors.torch.load(content)
-    except safetensors.SafetensorError as error:
-        raise _damaged(folder, f"{name} is no safetensors file ({error})") from None
-
-
-def _restore(network: nn.Module, tensors: dict[str, Tensor], where: Path) -> None:
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise RunError(f"{where} is damaged: it does not fit the recipe's network ({first})") from None
+def _restore(network: nn.Module, folder: Path, name: str, state: CheckpointState) -> None:
+    network.load_state_dict(_read_tensors(folder, name, state, network.state_dict()))
 
 
 def _damaged(folder: Path, how: str) -> RunError:

@@ -62,18 +62,30 @@ class NetworkOptimizer:
             if key != "step" and isinstance(value, Tensor)
         }
 
+    def expected(self, steps: int) -> dict[str, Tensor]:
+        """Tensors of the names, dtypes and shapes that `state_tensors` gives after `steps` steps."""
+        if not steps:
+            return {}
+        return {f"{name}.{key}": parameter for name, parameter in self._named.items() for key in self._keys()}
+
+    def _keys(self) -> list[str]:
+        """What this kind of optimizer remembers of a parameter, read off a step of another of its kind."""
+        parameter = nn.Parameter(torch.zeros(1))
+        optimizer = self._config.build([parameter])
+        parameter.grad = torch.zeros(1)
+        optimizer.step()
+        state = optimizer.state.get(parameter, {})
+        return [key for key, value in state.items() if key != "step" and isinstance(value, Tensor)]
+
     def load_state_tensors(self, tensors: Mapping[str, Tensor], steps: int) -> None:
-        """Restore what `state_tensors` gave after `steps` steps.
+        """Restore what `state_tensors` gave after `steps` steps; see `expected`.
 
         Raises:
-            KeyError: a parameter's are missing.
-            RuntimeError: of another shape.
+            KeyError: a tensor is missing.
         """
         self.steps = steps
         self._optimizer.state.clear()
-        keys = sorted({name.rpartition(".")[2] for name in tensors})
-        if steps and not keys and isinstance(self._optimizer, torch.optim.Adam | torch.optim.RMSprop):
-            raise KeyError("the moments are missing")
+        keys = self._keys()
         for name, parameter in self._named.items() if steps else ():
             state: dict[str, Any] = {"step": torch.tensor(float(steps), device=parameter.device)}
             for key in keys:
