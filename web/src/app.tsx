@@ -1,16 +1,15 @@
 // The shell: top bar, banners, and the page of the route.
 
+import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { access, online } from "./api";
+import { access, ApiError, online } from "./api";
 import { Announcer } from "./announce";
 import { t } from "./i18n";
 import { Icon, Logo } from "./icons";
-import { LivePage } from "./pages/live";
-import { NewPage } from "./pages/new";
 import { RunsPage } from "./pages/runs";
 import { href, route } from "./router";
 import { language, theme, type Theme } from "./settings";
-import { Empty, Loading } from "./ui";
+import { Empty, ErrorNote, Loading } from "./ui";
 
 const themes: Theme[] = ["system", "light", "dark"];
 const themeIcons = { system: "system", light: "sun", dark: "moon" } as const;
@@ -53,13 +52,26 @@ function TopBar() {
   );
 }
 
+const pages = signal<typeof import("./pages/all") | null>(null);
+const pagesFailed = signal(false);
+
+/** Fetch the code of the other pages; called as soon as the first page is there. */
+export function loadPages(): void {
+  pagesFailed.value = false;
+  import("./pages/all").then(
+    (loaded) => (pages.value = loaded),
+    () => (pagesFailed.value = true),
+  );
+}
+
 function Page() {
-  const { path, params } = route.value;
-  const [page, id, view] = path;
+  const [page, id, view] = route.value.path;
   if (page === undefined) return <RunsPage />;
-  if (page === "new") return <NewPage />;
-  if (page === "run" && id && (view === "live" || view === undefined)) return <LivePage key={id} id={id} />;
-  void params;
+  const loaded = pages.value;
+  if (!loaded) return pagesFailed.value ? <ErrorNote error={new ApiError("offline", "")} retry={loadPages} /> : <Loading />;
+  if (page === "new") return <loaded.NewPage />;
+  if (page === "run" && id && view === "explore") return <loaded.ExplorePage key={id} id={id} />;
+  if (page === "run" && id && (view === "live" || view === undefined)) return <loaded.LivePage key={id} id={id} />;
   return (
     <Empty title={t("no_page.title")}>
       <p>

@@ -5,10 +5,12 @@ import "./css/shell.css";
 import "./css/runs.css";
 import "./css/live.css";
 import "./css/new.css";
+import "./css/explore.css";
 import { render } from "preact";
 import { openSession } from "./api";
-import { App } from "./app";
+import { App, loadPages } from "./app";
 import { startRouter } from "./router";
 
 void openSession().then(startRouter);
 render(<App />, document.body);
+loadPages();

@@ -6,7 +6,7 @@ import { announce } from "../announce";
 import { Feed } from "../feed";
 import { duration, measure, score, t, whole } from "../i18n";
 import { Icon } from "../icons";
-import { href } from "../router";
+import { href, keepParams, route } from "../router";
 import { useTitle } from "../title";
 import type { Card, Detail } from "../types";
 import { CopyButton, Empty, ErrorNote, Loading } from "../ui";
@@ -214,7 +214,14 @@ function About({ detail, card }: { detail: Detail; card: Card }) {
 
 export function LivePage({ id }: { id: string }) {
   const feed = useFeed(id);
-  const stage: Stage = { chosen: useSignal<number | null>(null), pinned: useSignal<number | null>(null) };
+  const given = (name: string): number | null => (/^\d+$/.test(route.peek().params.get(name) ?? "") ? Number(route.peek().params.get(name)) : null);
+  const stage: Stage = { chosen: useSignal(given("step")), pinned: useSignal(given("pin")) };
+  useSignalEffect(() => {
+    const params = new URLSearchParams();
+    if (stage.chosen.value !== null) params.set("step", String(stage.chosen.value));
+    if (stage.pinned.value !== null) params.set("pin", String(stage.pinned.value));
+    keepParams(params);
+  });
   const card = feed.card.value;
   const detail = feed.detail.value;
   useTitle(card?.name ?? "");

@@ -20,6 +20,9 @@ export function RunHead({ feed, card, view }: { feed: Feed; card: Card; view: "l
           <a href={href(`/run/${card.id}/live`)} aria-current={view === "live" ? "page" : undefined}>
             {t("nav.live")}
           </a>
+          <a href={href(`/run/${card.id}/explore`)} aria-current={view === "explore" ? "page" : undefined}>
+            {t("nav.explore")}
+          </a>
         </nav>
         <Actions feed={feed} card={card} />
       </div>
