@@ -22,6 +22,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 _MOST_LETTERS = 80  # of one name from outside
+_MOST_LINE = 2000  # letters of an error message
 
 
 class GanvasError(Exception):
@@ -30,8 +31,11 @@ class GanvasError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        """The message, printable: whatever a message quotes (names of files, classes, keys) is escaped."""
-        return printable(super().__str__())
+        """The message on one line, printable and of bounded length, whatever names it quotes."""
+        text = super().__str__()
+        if len(text) > _MOST_LINE:
+            text = f"{text[: _MOST_LINE // 2]} … {text[-_MOST_LINE // 2 :]}"
+        return printable(text)
 
 
 class UserError(GanvasError):

@@ -1,5 +1,6 @@
 """Downloads from a real server on this machine: mirrors, hashes, and nothing half-finished."""
 
+import gzip
 import io
 import time
 import zipfile
@@ -93,6 +94,20 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(tiny, offer):
         path.write_bytes(path.read_bytes()[:-20])
         np.testing.assert_array_equal(load_dataset("mnist").images, tiny.images["train"])
         assert asked[2:] == [damaged]
+
+
+def test_a_whole_file_in_the_cache_that_is_not_the_published_one_is_fetched_again(tiny, offer, monkeypatch):
+    with serving(tiny.files) as (address, asked):
+        offer(address)
+        known = PUBLISHED["mnist"]  # as sets of which only the hash of the published files is known
+        idx = {split: replace(f, images_sha256="", labels_sha256="") for split, f in known.idx.items()}
+        monkeypatch.setitem(PUBLISHED, "mnist", replace(known, idx=idx))
+        load_dataset("mnist")
+        name = f"{makers.TRAIN[0]}.gz"
+        other = gzip.compress(makers.image_idx(makers.gray(6, 10, 10, seed=77)))
+        next(cache_folder().rglob(name)).write_bytes(other)
+        np.testing.assert_array_equal(load_dataset("mnist").images, tiny.images["train"])
+        assert asked[2:] == [name]
 
 
 def test_offline_the_error_is_one_line_with_every_searched_folder_and_three_remedies(offer, bare_machine):

@@ -1,9 +1,11 @@
 """Files that are no files, and names that would speak to the terminal: one printable line each."""
 
+import gzip
 import os
 import socket
 import sys
 import zipfile
+from pathlib import Path
 
 import makers
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 from ganvas.cli import main
 from ganvas.data import ImageSet, describe_dataset, load_dataset, load_images
 from ganvas.data.image_files import MOST_FILE_BYTES
-from ganvas.errors import DataError, GanvasError, first_few, printable
+from ganvas.errors import DataError, GanvasError, StorageError, first_few, printable
 
 IMAGES, LABELS = makers.gray(), makers.classes()
 posix = pytest.mark.skipif(sys.platform == "win32", reason="a system without named pipes and sockets")
@@ -136,6 +138,40 @@ def test_two_members_that_are_one_file_are_refused(tmp_path, other):
         load_dataset(path)
 
 
+@pytest.mark.parametrize("name", ["", ".", "./.", "a/.."])
+@pytest.mark.parametrize("others", [{}, {"0.png": makers.encode_png(IMAGES[0])}])
+def test_members_without_a_name_are_refused(tmp_path, name, others):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for other, data in others.items():
+            archive.writestr(other, data)
+        archive.writestr(zipfile.ZipInfo(name), makers.encode_png(IMAGES[0]))
+    with pytest.raises(DataError, match=r"names of files|stay inside"):
+        load_dataset(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize(
+    "path", ["~nobody-of-this-name", "~nobody-of-this-name/x", "x" * 5000, "./" + "x" * 300]
+)
+def test_paths_that_no_system_can_have_are_one_line(tmp_path, monkeypatch, path):
+    for load in (
+        lambda: load_dataset(path, allow_download=False),
+        lambda: load_dataset(Path(path)),
+        lambda: load_images(path, shape=(1, 9, 11)),
+    ):
+        with pytest.raises(DataError) as caught:
+            load()
+        assert len(str(caught.value)) < 2100
+    packed = makers.write(tmp_path / "x.gz", gzip.compress(makers.image_idx(IMAGES)))
+    for variable in ("GANVAS_DATA", "GANVAS_CACHE"):
+        monkeypatch.setenv(variable, path)
+        with pytest.raises(GanvasError) as caught:
+            load_dataset("mnist", allow_download=False)
+        assert len(str(caught.value)) < 2100
+    if len(path) > 100:  # a folder of the other names can be made
+        with pytest.raises(StorageError, match="GANVAS_CACHE"):
+            load_dataset(packed, mmap_threshold=0.0)
+
+
 ESCAPES = [
     "\x1b[2J",
     "\x07",
@@ -218,6 +254,13 @@ def test_65536_classes_are_described_in_short_lines():
 
 def test_a_long_name_is_cut_in_a_list_of_names():
     assert len(first_few(["x" * 10_000, "y"], 5)) < 100
+
+
+def test_an_error_message_is_of_bounded_length():
+    line = str(DataError(f"{'x' * 10_000}: expected {'y' * 10_000}; the end"))
+    assert len(line) < 2100
+    assert line.startswith("xxx")
+    assert line.endswith("yyy; the end")
 
 
 @pytest.mark.parametrize("text", [*ESCAPES, "\ud800", "\x00", "a'b\"c\x1b"])

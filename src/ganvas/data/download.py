@@ -6,6 +6,7 @@ further files, so that being offline costs seconds.
 """
 
 import hashlib
+import os
 import socket
 import sys
 import threading
@@ -58,6 +59,17 @@ def fetch_all(files: Sequence[PublishedFile], mirrors: Sequence[str], folder: Pa
                 raise NotFetched(*failed.values())
         if file.members:
             _extract(folder / file.name, file.members)
+
+
+def verify_downloads(files: Sequence[PublishedFile], folder: Path) -> None:
+    """Check the files that were downloaded to a folder against their hashes; missing ones pass.
+
+    Raises:
+        DataError: a file is not the published one.
+    """
+    for file in files:
+        if os.path.lexists(folder / file.name) and not _is_complete(folder / file.name, file):
+            raise DataError(f"{folder / file.name}: expected the published file ({file.digest}), got another")
 
 
 def _fetch(mirror: str, file: PublishedFile, folder: Path) -> str:
@@ -125,7 +137,7 @@ def _is_reachable(mirror: str) -> bool:
 
 
 def _is_complete(path: Path, file: PublishedFile) -> bool:
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises on names that are too long
         return False
     with open_file(path) as stream:
         return _digest(stream, file.digest) == file.digest

@@ -33,6 +33,11 @@ DEFLATE_RATIO = 1032
 CACHE_HINT = "name another cache folder with GANVAS_CACHE"
 
 
+def expand_home(path: str | Path) -> Path:
+    """A path with ~ expanded, or as it is where no home folder is known (`Path.expanduser` raises then)."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
 def one_line(error: BaseException) -> str:
     """The message of an exception on one line, at most 160 characters."""
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -98,7 +103,7 @@ def cache_folder() -> Path:
     """Where ganvas keeps downloads and memory maps: GANVAS_CACHE, or the system's cache folder."""
     named = os.environ.get("GANVAS_CACHE")
     if named:
-        return Path(named).expanduser()
+        return expand_home(named)
     import platformdirs  # here, so that importing the package stays quick
 
     return Path(platformdirs.user_cache_dir("ganvas", appauthor=False))

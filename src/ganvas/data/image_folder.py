@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ganvas.data.files import file_stamp, open_file, read_errors
+from ganvas.data.files import expand_home, file_stamp, open_file, read_errors
 from ganvas.data.image_files import MOST_FILE_BYTES, ImageInfo, decode, looks_like_image, read_info
 from ganvas.data.image_set import rows_per_chunk, validate_image_shape
 from ganvas.data.image_stream import ImageArray, ImageStream, Labels, read_exactly
@@ -132,7 +132,7 @@ def load_images(
     Raises:
         DataError: no such file, not an image, another size or number of channels.
     """
-    path = Path(path).expanduser()
+    path = expand_home(path)
     channels, height, width = shape
     if resize is not None and height != width:
         raise DataError(
@@ -140,7 +140,9 @@ def load_images(
             "bring the images to that size first"
         )
     target = Resize(height, resize) if resize is not None else None
-    if path.is_dir():
+    with read_errors(path):
+        is_folder = path.is_dir()
+    if is_folder:
         stream = read_folder(path, target)
         pixels = np.concatenate(list(stream.chunks()))
         names = list(stream.names)

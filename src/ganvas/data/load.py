@@ -5,8 +5,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from ganvas.data.download import NotFetched, fetch_all
-from ganvas.data.files import read_errors
+from ganvas.data.download import NotFetched, fetch_all, verify_downloads
+from ganvas.data.files import expand_home, read_errors
 from ganvas.data.image_set import ImageSet
 from ganvas.data.image_stream import ImageStream
 from ganvas.data.materialize import materialize_stream
@@ -15,6 +15,7 @@ from ganvas.data.published_files import (
     NotFoundHere,
     SearchPath,
     cache_search_path,
+    published_files,
     read_published,
     search_paths,
 )
@@ -75,7 +76,7 @@ def load_dataset(
         if name_or_path in PUBLISHED:
             return _load_published(PUBLISHED[name_or_path], split, target, mmap_threshold, allow_download)
         _refuse_unknown(name_or_path)
-    path = Path(name_or_path).expanduser()
+    path = expand_home(name_or_path)
     _refuse_missing(path, str(name_or_path))
     stream = resize_stream(read_user_data(path, split, target), target, str(path))
     return _finish(path.resolve().stem or str(path), stream, mmap_threshold, str(path))
@@ -154,15 +155,15 @@ def _search(
             return result
     reasons = ["downloads were not allowed"]
     if allow_download:
-        halves = ("train", "test") if split == "all" else (split,)
-        files = list(dict.fromkeys(file for half in halves for file in known.published[half]))
         cache = cache_search_path(known)
         try:
-            fetch_all(files, known.mirrors, cache)
+            fetch_all(published_files(known, split), known.mirrors, cache.folder)
         except NotFetched as error:
             reasons = [str(reason) for reason in error.args]
         else:
-            result = _load_from(known, SearchPath(cache, True), split, resize, mmap_threshold, tried)
+            result = _load_from(
+                known, replace(cache, named_by_user=True), split, resize, mmap_threshold, tried
+            )
             if result is not None:
                 return result
             reasons = tried[-1:]
@@ -179,9 +180,11 @@ def _load_from(
 ) -> ImageSet | None:
     """The set from one folder; None, with the reason appended to `tried`, if it is missing or unusable."""
     try:
+        if path.downloaded:
+            verify_downloads(published_files(known, split), path.folder)
         stream = read_published(known, path.folder, split)
     except NotFoundHere as answer:
-        tried.append(f"{path.folder}" if not path.folder.exists() else f"{path.folder}: {answer}")
+        tried.append(f"{path.folder}: {answer}" if os.path.lexists(path.folder) else f"{path.folder}")
         return None
     except DataError as error:
         if path.named_by_user:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ganvas.data import cifar, idx, numpy_files
-from ganvas.data.files import cache_folder
+from ganvas.data.files import cache_folder, expand_home
 from ganvas.data.image_stream import (
     ImageStream,
     concat_streams,
@@ -17,7 +17,7 @@ from ganvas.data.image_stream import (
     verify_labels,
     verify_stream,
 )
-from ganvas.data.published_sets import IdxSplit, PublishedSet
+from ganvas.data.published_sets import IdxSplit, PublishedFile, PublishedSet
 from ganvas.errors import DataError
 
 # torchvision has no default folder; its examples use root="data" or "./data".
@@ -32,15 +32,28 @@ class NotFoundHere(Exception):  # noqa: N818 - caught by the search
 
 @dataclass(frozen=True)
 class SearchPath:
-    """A folder to search. Damaged data in one that the user named is an error; in another it is skipped."""
+    """A folder to search.
+
+    Attributes:
+        folder: the folder, whether it exists or not.
+        named_by_user: damaged data in it is an error; in other folders it is skipped.
+        downloaded: its files are those that ganvas downloaded.
+    """
 
     folder: Path
     named_by_user: bool = False
+    downloaded: bool = False
 
 
-def cache_search_path(known: PublishedSet) -> Path:
+def published_files(known: PublishedSet, split: str) -> list[PublishedFile]:
+    """The files to download for a split, or for "all"."""
+    halves = ("train", "test") if split == "all" else (split,)
+    return list(dict.fromkeys(file for half in halves for file in known.published[half]))
+
+
+def cache_search_path(known: PublishedSet) -> SearchPath:
     """The set's folder in the cache of ganvas, where downloads are stored."""
-    return cache_folder() / "data" / known.folder_name
+    return SearchPath(cache_folder() / "data" / known.folder_name, downloaded=True)
 
 
 def search_paths(known: PublishedSet) -> list[SearchPath]:
@@ -50,16 +63,16 @@ def search_paths(known: PublishedSet) -> list[SearchPath]:
         DataError: GANVAS_DATA is set to something that is not a folder.
     """
     paths = [SearchPath(folder, named_by_user=True) for folder in _named_by_user(known)]
-    paths.append(SearchPath(cache_search_path(known)))
+    paths.append(cache_search_path(known))
     for root in TORCHVISION_ROOTS:
         if known.torchvision:
-            paths.append(SearchPath(Path(root).expanduser() / known.torchvision / "raw"))
+            paths.append(SearchPath(expand_home(root) / known.torchvision / "raw"))
         if known.cifar:
-            paths.append(SearchPath(Path(root).expanduser()))
+            paths.append(SearchPath(expand_home(root)))
     if known.npz or known.cifar:
-        paths.append(SearchPath(Path(KERAS).expanduser()))
+        paths.append(SearchPath(expand_home(KERAS)))
     else:
-        paths.append(SearchPath(Path(KERAS).expanduser() / known.name))
+        paths.append(SearchPath(expand_home(KERAS) / known.name))
     if known.name == "fashion-mnist":
         paths.append(SearchPath(Path(DEBIAN) / known.name))
     # In the home folder, "data" and "~/data" are the same.
@@ -73,8 +86,8 @@ def _named_by_user(known: PublishedSet) -> list[Path]:
     value = os.environ.get("GANVAS_DATA")
     if not value:
         return []
-    root = Path(value).expanduser()
-    if not root.is_dir():
+    root = expand_home(value)
+    if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises on names that are too long
         raise DataError(
             f"GANVAS_DATA: expected a folder that holds {known.folder_name}/, got {value!r}, which is "
             "not a folder; correct or unset it"

@@ -53,6 +53,8 @@ def _check(path: Path, archive: zipfile.ZipFile) -> None:
                 f"{path}: expected names that stay inside the archive, got {name!r}; "
                 "do not use this file, or pack it again"
             )
+        if posixpath.normpath(name) == ".":
+            raise DataError(f"{path}: expected names of files, got {name!r}; pack it again")
         if stat.S_ISLNK(info.external_attr >> 16):
             raise DataError(f"{path}: expected files, got the link {name!r}; pack it again")
         if info.flag_bits & 0x1:
