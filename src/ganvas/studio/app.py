@@ -28,6 +28,7 @@ from ganvas.runs.directory import RunDirectory
 from ganvas.studio import forms, log
 from ganvas.studio.library import JSON, Library, run_id
 from ganvas.studio.processes import RUN_NAME, BusyError, Engine, EngineError, StartError, start_run
+from ganvas.studio.security import TooLargeError
 from ganvas.utils.io import read_regular
 
 STATIC = Path(__file__).with_name("static")
@@ -95,7 +96,12 @@ class Studio:
                 Route("/api/runs/{run}/neighbors", self.neighbors, methods=post),
                 Route("/api/runs/{run}/directions", self.directions, methods=post),
             ],
-            exception_handlers={APIError: _api_error, 404: _not_found, 405: _not_found},
+            exception_handlers={
+                APIError: _api_error,
+                TooLargeError: _too_large,
+                404: _not_found,
+                405: _not_found,
+            },
         )
         app.router.redirect_slashes = False  # one address a thing
         return app
@@ -350,6 +356,11 @@ def _train_options(body: JSON) -> JSON:
     Raises:
         APIError: a value of another type; it names the field.
     """
+    unknown = [name for name in body if name not in (*_OPTIONS, "name")]
+    if unknown:
+        raise APIError(400, "bad_request", f"unknown key {unknown[0]}")
+    if not body.get("data"):
+        raise APIError(400, "bad_request", "data: expected a data set's name or path", field="data")
     options: JSON = {}
     for name, kind in _OPTIONS.items():
         value = body.get(name)
@@ -436,6 +447,11 @@ def _check_zip(path: Path) -> None:
 async def _api_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, APIError)
     return JSONResponse(error.content, error.status)
+
+
+async def _too_large(_: Request, error: Exception) -> Response:
+    message = f"the request has more than {error.args[0]:,} bytes"
+    return JSONResponse({"code": "too_large", "message": message, "hint": ""}, 413, {"connection": "close"})
 
 
 async def _not_found(_: Request, __: Exception) -> Response:

@@ -37,7 +37,7 @@ _HEADERS = {
 
 
 class TooLargeError(Exception):
-    """A request's body is larger than is allowed."""
+    """A request's body has more than `args[0]` bytes; the application answers it with 413."""
 
 
 class Guard:
@@ -66,21 +66,13 @@ class Guard:
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length) > limit:
             return await _error(send, 413, "too_large", f"the request has more than {limit:,} bytes")
-        started = False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 message["headers"] = [*message.get("headers", []), *_encoded(_HEADERS)]
             await send(message)
 
-        try:
-            await self._app(scope, _bounded(receive, limit), send_with_headers)
-        except TooLargeError:
-            if not started:
-                await _error(send, 413, "too_large", f"the request has more than {limit:,} bytes")
-        return None
+        return await self._app(scope, _bounded(receive, limit), send_with_headers)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str, str] | None:
         """Status, code and message, where the request must not be answered."""
@@ -117,7 +109,7 @@ def _bounded(receive: Receive, limit: int) -> Receive:
         message = await receive()
         count += len(message.get("body", b""))
         if count > limit:
-            raise TooLargeError
+            raise TooLargeError(limit)
         return message
 
     return counted
