@@ -6,6 +6,7 @@ import pty
 import subprocess
 import sys
 
+import pytest
 from rich.console import Console
 
 import tiny
@@ -82,6 +83,19 @@ def test_quiet_shows_nothing(capsys):
     display.on_log(record(10))
     display.say("nothing")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("stderr", ["without a reader", "missing"])
+def test_from_python_too_training_goes_on_when_there_is_nobody_to_read_its_lines(
+    tmp_path, monkeypatch, stderr
+):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        monkeypatch.setattr(sys, "stderr", closed if stderr == "without a reader" else None)
+        run = tiny.train(tmp_path, "mlp", steps=2, quiet=False)
+        assert run.step == 2
+        assert run.directory.report.exists()
 
 
 def test_in_a_terminal_there_is_a_bar_with_losses_and_time_left(tmp_path):

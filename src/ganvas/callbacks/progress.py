@@ -130,7 +130,9 @@ class ProgressLines(Display):
 
     def say(self, line: str) -> None:
         """Print a line on stderr."""
-        print_line(line, sys.stderr)
+        stderr: Any = tolerant(sys.stderr)
+        print_line(line, stderr)
+        stderr.flush()
 
 
 class NotebookLine(Display):
