@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ganvas.evaluation.history import LARGEST
 from ganvas.report.charts import (
     Chart,
     Line,
@@ -20,7 +21,7 @@ from ganvas.report.charts import (
     subsample_points,
     tick_text,
 )
-from ganvas.report.numbers import LARGEST, format_duration, format_number, format_with_error, number
+from ganvas.report.numbers import format_duration, format_number, format_with_error
 
 anything = st.floats(-LARGEST / 2, LARGEST / 2)
 ordered = st.lists(st.integers(0, 2**53), min_size=1, max_size=30, unique=True).map(sorted)
@@ -147,8 +148,3 @@ def test_a_standard_error_has_the_digits_of_its_mean(value, error, expected):
 )
 def test_a_duration_has_its_unit(seconds, expected):
     assert format_duration(seconds) == expected
-
-
-@pytest.mark.parametrize("value", [None, True, "3", [3], {}, math.nan, math.inf, -math.inf, 1e31, 10**400])
-def test_what_is_no_number_is_none(value):
-    assert number(value) is None

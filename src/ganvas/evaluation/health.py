@@ -42,7 +42,7 @@ class HealthMonitor:
     run: str
     baseline: Mapping[str, Any]
     _readings: list[Mapping[str, Any]] = field(default_factory=list)
-    _lines: list[Mapping[str, Any]] = field(default_factory=list)
+    _scores: list[ScoredStep] = field(default_factory=list)
     _reported: set[str] = field(default_factory=set)
 
     def recall(self, lines: Iterable[Mapping[str, Any]]) -> None:
@@ -61,11 +61,12 @@ class HealthMonitor:
 
     def look(self, line: Mapping[str, Any]) -> list[HealthIssue]:
         """Return the issues of a scored line; a reported one is not repeated until it has passed."""
-        self._lines.append(line)
-        history = scored_steps(self._lines)
+        scored = scored_steps([line])
         readings, self._readings = self._readings, []
-        if not history or history[-1].step != line.get("step"):
+        if not scored:
             return []
+        self._scores += scored
+        history = [entry for entry in self._scores if entry.protocol == scored[0].protocol]
         result = [
             issue
             for issue in (

@@ -22,8 +22,7 @@ class MetricInfo(NamedTuple):
 METRICS: tuple[MetricInfo, ...] = (
     MetricInfo(
         "fid", "FID", "lower",
-        "how far the generated images are from the real ones, in a feature network's view; the one "
-        "number to watch",
+        "how far the generated images are from the real ones in feature space; the one number to watch",
     ),
     MetricInfo(
         "fid_infinity", "FID∞", "lower",

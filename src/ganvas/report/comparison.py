@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganvas.errors import UserError
+from ganvas.evaluation.history import History, SavedEvaluation
 from ganvas.evaluation.metric_info import COMPARED, MetricInfo, metric_infos
 from ganvas.report.charts import Points, interpolate_at
-from ganvas.report.comparison_views import comparison_page, csv_text, table_lines
-from ganvas.report.numbers import number
-from ganvas.report.records import Evaluation, Records, read_evaluation, read_records
+from ganvas.report.comparison_views import comparison_page, csv_bytes, table_lines
 from ganvas.utils.io import write_bytes
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ class Comparison:
             return comparison_page(self, path)
         if suffix != ".csv":
             raise UserError(f"{path}: expected a file that ends in .html or .csv")
-        write_bytes(path, csv_text(self).encode("utf-8", "surrogateescape"))
+        write_bytes(path, csv_bytes(self))
         return path
 
 
@@ -159,19 +158,19 @@ def compare(runs: Sequence[Run]) -> Comparison:
     """
     if not runs:
         raise UserError("no runs to compare: expected one run directory or more")
-    places = [run.path.resolve() for run in runs]
-    twice = next((run.path for run in runs if places.count(run.path.resolve()) > 1), None)
+    paths = [run.path.resolve() for run in runs]
+    twice = next((run.path for run in runs if paths.count(run.path.resolve()) > 1), None)
     if twice is not None:
         raise UserError(f"{twice} is named twice: expected different run directories")
-    evaluations = [read_evaluation(run)[0] for run in runs]
+    evaluations = [SavedEvaluation.read(run.directory.evaluation)[0] for run in runs]
     _check_protocols(runs, evaluations)
     buckets: dict[object, list[Row]] = {}
-    for run, found in zip(runs, evaluations, strict=True):
+    for run, evaluation in zip(runs, evaluations, strict=True):
         r = run.record
         fork = None if r.fork is None else (r.fork.parent, r.fork.step, str(r.fork.overrides))
         alike = (r.recipe.training_settings(), r.data.fingerprint, r.steps, run.step, r.precision, fork)
-        row = _row(run, found, read_records(run))
-        # The same seed again is the same run again: it tells nothing about the spread.
+        row = _row(run, evaluation, History(run.history()))
+        # The same seed again is the same run again: it says nothing about other seeds.
         again = any(row.seed == other.seed for other in buckets.get(alike, ()))
         buckets.setdefault((alike, run.path) if again else alike, []).append(row)
     scored = {key for values in evaluations if values is not None for key in values.values}
@@ -190,11 +189,10 @@ def _group(rows: list[Row], metrics: Sequence[MetricInfo]) -> Group:
     return Group(tuple(rows), {key: SeedMean.of(values) for key, values in known.items() if values})
 
 
-def _row(run: Run, found: Evaluation | None, records: Records) -> Row:
+def _row(run: Run, evaluation: SavedEvaluation | None, history: History) -> Row:
     r = run.record
-    seconds, images = _clock(records, "seconds"), _clock(records, "images_seen")
-    protocol = records.scores[-1].protocol if records.scores else ""
-    fids = [(s.step, s.values["fid"]) for s in records.scores if s.protocol == protocol and "fid" in s.values]
+    scores = history.scored_steps
+    fids = [(s.step, s.fid) for s in scores]
     grids = run.directory.sample_files()
     return Row(
         path=run.path,
@@ -202,42 +200,42 @@ def _row(run: Run, found: Evaluation | None, records: Records) -> Row:
         data=r.data.name,
         seed=r.seed,
         steps=run.step,
-        seconds=records.seconds,
-        images_seen=records.images_seen,
-        scores=None if found is None else found.values,
-        protocol="" if found is None else found.protocol_text,
-        score_protocol=protocol,
-        by_seconds=_placed(fids, seconds),
-        by_images=_placed(fids, images),
+        seconds=history.last("seconds"),
+        images_seen=history.last("images_seen"),
+        scores=None if evaluation is None else evaluation.values,
+        protocol="" if evaluation is None else evaluation.protocol_text,
+        score_protocol=scores[-1].protocol if scores else "",
+        by_seconds=_positioned(fids, _clock(history, "seconds")),
+        by_images=_positioned(fids, _clock(history, "images_seen")),
         grid=grids[-1] if grids else None,
     )
 
 
-def _clock(records: Records, key: str) -> Points:
-    """What `key` stood at after which step; at step 0 nothing has been spent."""
+def _clock(history: History, key: str) -> Points:
+    """The value of `key` after each step; at step 0 nothing has been spent."""
     steps, values = [0.0], [0.0]
-    for line in records.readings:
-        value = number(line.get(key))
+    for line in history.records:
+        value = line.get(key)
         if value is not None and line["step"] > steps[-1] and value >= values[-1]:
             steps.append(line["step"])
             values.append(value)
     return Points(steps, values)
 
 
-def _placed(fids: Sequence[tuple[int, float]], clock: Points) -> Points:
+def _positioned(fids: Sequence[tuple[int, float]], clock: Points) -> Points:
     """FID by what the clock showed when it was taken; scores beyond the clock are left out."""
-    found = [(interpolate_at(clock, step), fid) for step, fid in fids]
-    kept = [(at, fid) for at, fid in found if at is not None]
+    timed = [(interpolate_at(clock, step), fid) for step, fid in fids]
+    kept = [(at, fid) for at, fid in timed if at is not None]
     return Points([at for at, _ in kept], [fid for _, fid in kept])
 
 
-def _check_protocols(runs: Sequence[Run], evaluations: Sequence[Evaluation | None]) -> None:
-    scored = [(run, found) for run, found in zip(runs, evaluations, strict=True) if found is not None]
-    for run, found in scored[1:]:
+def _check_protocols(runs: Sequence[Run], evaluations: Sequence[SavedEvaluation | None]) -> None:
+    scored = [(run, e) for run, e in zip(runs, evaluations, strict=True) if e is not None]
+    for run, evaluation in scored[1:]:
         first, known = scored[0]
-        if found.protocol != known.protocol:
+        if evaluation.protocol != known.protocol:
             # Of two protocols with the same words, the difference is in what the words leave out.
-            a, b = (e.protocol_text or "an unnamed protocol" for e in (known, found))
+            a, b = (e.protocol_text or "an unnamed protocol" for e in (known, evaluation))
             raise UserError(
                 f"scores of different protocols cannot be compared: {first.path} has {a}; {run.path} has "
                 f"{b}; evaluate each of them again with the same count, as 10000"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ganvas.errors import printable
 from ganvas.evaluation import metric_info
 from ganvas.evaluation.metric_info import COMPARED, METRICS, MetricInfo
 from ganvas.report import frames
@@ -178,18 +180,19 @@ def table_lines(comparison: Comparison) -> list[str]:
         rows += [_run_line(row, keys) for row in group.rows]
         if len(group.rows) > 1:
             rows += [_mean_line(group, keys), _deviation_line(group, keys)]
-    lines = _aligned([[_visible(cell) for cell in row] for row in rows])
+    lines = _aligned([[printable(cell) for cell in row] for row in rows])
     if comparison.protocol:
-        lines.append(f"scores: {_visible(comparison.protocol)}")
+        lines.append(f"scores: {printable(comparison.protocol)}")
     if any(len(group.rows) > 1 for group in comparison.groups):
         lines.append("mean and standard deviation are over the seeds of runs that are otherwise the same")
-    return lines + [f"no scores yet: {_visible(row.command)}" for row in comparison.unscored]
+    return lines + [f"no scores yet: {printable(row.command)}" for row in comparison.unscored]
 
 
-def csv_text(comparison: Comparison) -> str:
+def csv_bytes(comparison: Comparison) -> bytes:
     """One row for each run: path, recipe, data, seed, steps, seconds, images_seen, and all its scores.
 
-    Each score is followed by its standard error and its real-data baseline, where a run has them.
+    Each score is followed by its standard error and its real-data baseline, where a run has them. The text is
+    UTF-8; bytes of a path that are not stay as they are, so that the path can still be opened.
     """
     keys = _csv_keys(comparison)
     buffer = io.StringIO()
@@ -199,7 +202,8 @@ def csv_text(comparison: Comparison) -> str:
         scores = row.scores or {}
         facts = [str(row.path), row.recipe, row.data, row.seed, row.steps, row.seconds, row.images_seen]
         writer.writerow([*facts, *(scores.get(key) for key in keys)])
-    return buffer.getvalue()
+    text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "?", buffer.getvalue())  # halves of pairs: not from a path
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _csv_keys(comparison: Comparison) -> list[str]:
@@ -265,8 +269,3 @@ def _with_baseline(cells: Sequence[str], keys: Sequence[str], baseline: float | 
 def _deviation_line(group: Group, keys: Sequence[str]) -> list[str]:
     deviations = [format_mean(group, key).partition(" ± ")[2] for key in keys]
     return ["  standard deviation", "", "", "", "", *(f"± {d}" if d else "" for d in deviations), ""]
-
-
-def _visible(text: str) -> str:
-    """`text` with a question mark for each character that could break the table or the terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)

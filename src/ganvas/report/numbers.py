@@ -1,22 +1,8 @@
-"""Numbers and durations as text, and finite numbers out of values of any type."""
+"""Numbers and durations as text."""
 
 from __future__ import annotations
 
 import math
-
-LARGEST = 1e30
-"""Larger values are treated as damaged; below it, differences of two values stay finite."""
-
-
-def number(value: object) -> float | None:
-    """`value` as a finite number, or None.
-
-    >>> number(True), number("3"), number(float("nan")), number(3)
-    (None, None, None, 3.0)
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if -LARGEST < value < LARGEST else None  # false for nan
 
 
 def decimals(value: float) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ganvas.evaluation.history import History, ScoredStep
+from ganvas.evaluation.history import Line as Record
 from ganvas.report.charts import Chart, ChartView, Line, Points, draw_all
-from ganvas.report.numbers import format_number, number
-from ganvas.report.records import LogLine, Records, Score
+from ganvas.report.numbers import format_number
 
 
 @dataclass(frozen=True)
@@ -20,20 +21,20 @@ class ChartSection:
     notes: list[str] = field(default_factory=list)
 
 
-def training_section(records: Records, steps_per_epoch: int, command: str) -> ChartSection:
+def training_section(history: History, steps_per_epoch: int, command: str) -> ChartSection:
     """Losses and D's probabilities; `command` resumes the run."""
     reason = "Nothing has been logged yet: the run has not trained long enough."
-    return ChartSection(draw_all(training_charts(records, steps_per_epoch)), reason, command)
+    return ChartSection(draw_all(training_charts(history, steps_per_epoch)), reason, command)
 
 
-def training_charts(records: Records, steps_per_epoch: int) -> list[Chart]:
+def training_charts(history: History, steps_per_epoch: int) -> list[Chart]:
     """The chart of the losses and the chart of D(x) and D(G(z))."""
     return [
         Chart(
             "Losses",
             "The two networks are trained against each other, so in a healthy run neither loss goes to zero; "
             "both reach a level and fluctuate around it.",
-            _lines(records.readings, {"discriminator_loss": "discriminator", "generator_loss": "generator"}),
+            _lines(history.records, {"discriminator_loss": "discriminator", "generator_loss": "generator"}),
             noisy=True,
             steps_per_epoch=steps_per_epoch,
         ),
@@ -43,7 +44,7 @@ def training_charts(records: Records, steps_per_epoch: int) -> list[Chart]:
             "D(G(z)) for generated ones. Where the two meet it cannot tell them apart; where they are near "
             "1 and 0 it has won, and the generator learns little.",
             _lines(
-                records.readings,
+                history.records,
                 {"real_probability": "D(x), real images", "fake_probability": "D(G(z)), generated"},
             ),
             low=0,
@@ -55,12 +56,12 @@ def training_charts(records: Records, steps_per_epoch: int) -> list[Chart]:
     ]
 
 
-def score_section(records: Records, steps_per_epoch: int, command: str) -> ChartSection:
+def score_section(history: History, steps_per_epoch: int, command: str) -> ChartSection:
     """The scores computed during training; `command` evaluates the run."""
-    if not records.scores:
+    if not history.scores:
         reason = "No scores were computed during training. The run as it is now can be scored."
         return ChartSection([], reason, command)
-    same, excluded = same_protocol(records.scores)
+    same, excluded = same_protocol(history.scores)
     notes = [f"Measured with {same[-1].protocol}."] if same[-1].protocol else []
     if excluded:
         notes.append(
@@ -70,11 +71,11 @@ def score_section(records: Records, steps_per_epoch: int, command: str) -> Chart
     return ChartSection(charts, "The scores hold no numbers that could be drawn.", command, notes)
 
 
-def score_charts(scores: Sequence[Score], steps_per_epoch: int) -> list[Chart]:
+def score_charts(scores: Sequence[ScoredStep], steps_per_epoch: int) -> list[Chart]:
     """FID, quality and diversity, and the number of classes over the steps; `scores` share a protocol."""
     fid = _score_line(scores, "fid", "FID")
     best = min(zip(fid.points.y, fid.points.x, strict=True), default=None)
-    total = max((s.values.get("modes_total", 0) for s in scores), default=0)
+    total = max((s.score.get("modes_total", 0) for s in scores), default=0)
     return [
         Chart(
             "FID",
@@ -108,21 +109,20 @@ def score_charts(scores: Sequence[Score], steps_per_epoch: int) -> list[Chart]:
     ]
 
 
-def same_protocol(scores: Sequence[Score]) -> tuple[list[Score], int]:
+def same_protocol(scores: Sequence[ScoredStep]) -> tuple[list[ScoredStep], int]:
     """The scores with the protocol of the last one, and the number of the others."""
     same = [score for score in scores if score.protocol == scores[-1].protocol]
     return same, len(scores) - len(same)
 
 
-def _score_line(scores: Sequence[Score], key: str, name: str) -> Line:
-    points = [(score.step, score.values[key]) for score in scores if key in score.values]
+def _score_line(scores: Sequence[ScoredStep], key: str, name: str) -> Line:
+    points = [(score.step, score.score[key]) for score in scores if key in score.score]
     return Line(name, Points([step for step, _ in points], [value for _, value in points]))
 
 
-def _lines(readings: Sequence[LogLine], names: dict[str, str]) -> list[Line]:
+def _lines(records: Sequence[Record], names: dict[str, str]) -> list[Line]:
     lines = []
     for key, name in names.items():
-        values = [(line["step"], number(line.get(key))) for line in readings]
-        points = [(step, value) for step, value in values if value is not None]
+        points = [(record["step"], record[key]) for record in records if key in record]
         lines.append(Line(name, Points([step for step, _ in points], [value for _, value in points])))
     return lines

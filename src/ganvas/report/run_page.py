@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganvas.evaluation.history import History, SavedEvaluation
 from ganvas.report import run_charts
 from ganvas.report.frames import Frame, choose_frames
 from ganvas.report.numbers import format_duration, format_number
-from ganvas.report.records import Evaluation, Records, read_evaluation, read_records
 from ganvas.report.score_table import score_table
 from ganvas.report.templating import data_uri, render_page
 from ganvas.utils.images import ImageArray, encode_png, to_pil
@@ -65,8 +65,8 @@ def report(run: Run, out: str | Path | None = None, *, extras: Extras | None = N
 
 def page(run: Run, extras: Extras) -> bytes:
     """The page in UTF-8."""
-    records = read_records(run)
-    evaluation, why = read_evaluation(run)
+    history = History(run.history())
+    evaluation, why = SavedEvaluation.read(run.directory.evaluation)
     r, shell_path = run.record, run.directory.shell_path
     evaluate, resume = f"ganvas evaluate {shell_path}", f"ganvas resume {shell_path}"
     if run.step >= r.steps:
@@ -74,10 +74,10 @@ def page(run: Run, extras: Extras) -> bytes:
     return render_page(
         "run.html",
         _SCRIPTS,
-        head=heading(run, records),
-        scores=score_table(evaluation, why, records, run.step, evaluate),
-        training=run_charts.training_section(records, r.steps_per_epoch, resume),
-        score_curves=run_charts.score_section(records, r.steps_per_epoch, evaluate),
+        head=heading(run, history),
+        scores=score_table(evaluation, why, history, run.step, evaluate),
+        training=run_charts.training_section(history, r.steps_per_epoch, resume),
+        score_curves=run_charts.score_section(history, r.steps_per_epoch, evaluate),
         samples=_samples(
             run.directory.sample_files(), r.steps_per_epoch, r.recipe.grid.latents == "fixed", resume
         ),
@@ -89,22 +89,22 @@ def page(run: Run, extras: Extras) -> bytes:
 
 def curves_page(run: Run) -> bytes:
     """A page of the run's curves alone, in UTF-8."""
-    records, r = read_records(run), run.record
+    history, r = History(run.history()), run.record
     shell_path = run.directory.shell_path
     sections = [
-        run_charts.training_section(records, r.steps_per_epoch, f"ganvas resume {shell_path}"),
-        run_charts.score_section(records, r.steps_per_epoch, f"ganvas evaluate {shell_path}"),
+        run_charts.training_section(history, r.steps_per_epoch, f"ganvas resume {shell_path}"),
+        run_charts.score_section(history, r.steps_per_epoch, f"ganvas evaluate {shell_path}"),
     ]
     return render_page("curves.html", ("chart.js",), name=r.recipe.name, sections=sections)
 
 
-def heading(run: Run, records: Records) -> dict[str, Any]:
+def heading(run: Run, history: History) -> dict[str, Any]:
     """Title, facts and notes."""
     r = run.record
     facts = [
         ("Recipe", r.recipe.name + (f": {r.recipe.summary}" if r.recipe.summary else "")),
         ("Data", _data_words(r.data)),
-        ("Trained", _progress(run, records)),
+        ("Trained", _progress(run, history)),
         ("Seed", str(r.seed)),
         ("Started", when(r.created)),
         ("Machine", machine(r.machine)),
@@ -139,11 +139,11 @@ def when(created: str) -> str:
     """An ISO time as `YYYY-MM-DD HH:MM UTC`; other text unchanged."""
     try:
         time = dt.datetime.fromisoformat(created)
-    except ValueError:
+        if time.tzinfo is None:
+            return f"{time:%Y-%m-%d %H:%M}"
+        return f"{time.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError):  # no time, or one that in UTC lies in the year 0 or 10000
         return created
-    if time.tzinfo is None:
-        return f"{time:%Y-%m-%d %H:%M}"
-    return f"{time.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def machine(values: dict[str, str | int]) -> str:
@@ -169,12 +169,13 @@ def _data_words(data: DataRecord) -> str:
     return f"{data.name}{split}: {data.images:,} images of {shape_words(data.image_shape)}"
 
 
-def _progress(run: Run, records: Records) -> str:
+def _progress(run: Run, history: History) -> str:
     r = run.record
     words = f"step {run.step:,} of {r.steps:,}, epoch {r.epoch_of(run.step):,}"
     if run.step < r.steps:
         words += ", not finished"
-    return words + (f", {format_duration(records.seconds)}" if records.seconds else "")
+    seconds = history.last("seconds")
+    return words + (f", {format_duration(seconds)}" if seconds else "")
 
 
 def _fork(fork: ForkRecord) -> str:
@@ -228,7 +229,7 @@ def _frame_label(frame: Frame, steps_per_epoch: int) -> str:
     return f"step {frame.step:,}, epoch {frame.step // steps_per_epoch:,}"
 
 
-def _classes(evaluation: Evaluation | None, why: str, command: str) -> dict[str, Any]:
+def _classes(evaluation: SavedEvaluation | None, why: str, command: str) -> dict[str, Any]:
     """Each class's fraction among generated and real images."""
     if evaluation is None or not evaluation.histogram:
         reason = "The last evaluation counted no classes; it can if the data set has labels."

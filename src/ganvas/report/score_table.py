@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ganvas.evaluation import metric_info
+from ganvas.evaluation.history import HealthMessage, History, SavedEvaluation
 from ganvas.evaluation.metric_info import metric_infos
 from ganvas.report.numbers import format_number, format_with_error
-from ganvas.report.records import Evaluation, HealthMessage, Records
 
 _TILES = ("fid", "precision", "recall", "modes")
 _LEVELS = {"collapse": "warn", "copying": "warn", "worse": "warn"}
@@ -22,20 +22,20 @@ _TITLES = {
 
 
 def score_table(
-    evaluation: Evaluation | None, why: str, records: Records, step: int, command: str
+    evaluation: SavedEvaluation | None, why: str, history: History, step: int, command: str
 ) -> dict[str, Any]:
     """Tiles, table rows and notes.
 
     Args:
         evaluation: the final scores, if there are any.
         why: why there are none.
-        records: the last score of training is used where there is no evaluation; and the health messages.
+        history: the last score of training is used where there is no evaluation; and the health messages.
         step: the newest checkpoint's step.
         command: the command that evaluates the run.
     """
     view: dict[str, Any] = {
         "reason": "", "command": command, "outdated": "", "newest_command": f"{command} --step {step}",
-        "health": health_rows(records.health),
+        "health": health_rows(history.health),
     }  # fmt: skip
     values: Mapping[str, float] = {}
     notes: list[str] = []
@@ -52,9 +52,9 @@ def score_table(
                 f"This is the score of step {scored:,}: the best one during training, or the one requested. "
                 f"The newest checkpoint is at step {step:,}."
             )
-    elif records.scores and _has_scores(records.scores[-1].values):
-        last = records.scores[-1]
-        values = last.values
+    elif history.scores and _has_scores(history.scores[-1].score):
+        last = history.scores[-1]
+        values = last.score
         notes = [f"Measured with {last.protocol}."] if last.protocol else []
         view["reason"] = (
             f"{why} Below is the last score computed during training, at step {last.step:,}, without "

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ganvas.errors import printable
-from ganvas.evaluation.history import scored_steps
+from ganvas.evaluation.history import History
 from ganvas.report import Comparison
 from ganvas.report import compare as compare_opened
 from ganvas.runs.run import Run
 from ganvas.training import checkpoint
 
-_SHOWN = {
+_DISPLAYED = {
     "discriminator_loss", "generator_loss", "real_probability", "fake_probability",
     "images_per_second", "seconds",
 }  # fmt: skip
@@ -38,9 +38,9 @@ def summary(run: Run) -> list[str]:
     if r.fork is not None:
         changed = ", ".join(f"{key} {value}" for key, value in r.fork.overrides.items()) or "nothing"
         lines.append(f"fork         of {r.fork.parent} at step {r.fork.step}; changed: {changed}")
-    readings = [line for line in run.history() if line.keys() >= _SHOWN]
-    if readings:
-        last = readings[-1]
+    history = History(run.history())
+    last = next((record for record in reversed(history.records) if record.keys() >= _DISPLAYED), None)
+    if last is not None:
         lines.append(
             f"last         D loss {last['discriminator_loss']:.3f}, G loss "
             f"{last['generator_loss']:.3f}, D(x) {last['real_probability']:.2f}, D(G(z)) "
@@ -49,13 +49,11 @@ def summary(run: Run) -> list[str]:
         )
     best = run.best_step
     if best is not None:
-        score = next(s.score for s in reversed(scored_steps(run.history())) if s.step == best)
-        lines.append(f"best         step {best}, FID {score['fid']:.2f}; ganvas sample takes it")
-    stopped = run.history()[-1].get("stopped") if run.history() else None
-    if isinstance(stopped, str) and run.step < r.steps:
-        lines.append(f"stopped      by {printable(stopped)}")
-    warned = [line["message"] for line in run.history() if isinstance(line.get("message"), str)]
-    lines += [f"health       {message}" for message in warned]
+        fid = next(s.fid for s in reversed(history.scored_steps) if s.step == best)
+        lines.append(f"best         step {best}, FID {fid:.2f}; ganvas sample takes it")
+    if history.stopped and run.step < r.steps:
+        lines.append(f"stopped      by {history.stopped}")
+    lines += [f"health       {health.message}" for health in history.health]
     lines.append(f"checkpoints  {', '.join(map(str, steps)) or 'none yet'}")
     grids = run.directory.sample_files()
     if grids:
@@ -77,7 +75,7 @@ def summary(run: Run) -> list[str]:
         lines.append(f"train on     ganvas resume {run.directory.shell_path} --steps {2 * r.steps}")
     if steps:
         lines.append(f"sample       ganvas sample {run.directory.shell_path} --count 64 --out samples.png")
-    return lines
+    return [printable(line) for line in lines]
 
 
 def compare(runs: Sequence[Run | str | Path]) -> Comparison:
