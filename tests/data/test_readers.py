@@ -159,6 +159,17 @@ def test_class_folders_may_hold_folders_and_wrapping_folders_are_no_classes(tmp_
     np.testing.assert_array_equal(result.images, images)
 
 
+def test_backslashes_in_the_names_of_a_zip_are_folders(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo("c0\\"), b"")
+        for name, data in makers.png_files(makers.gray(), LABELS).items():
+            archive.writestr(zipfile.ZipInfo(name.replace("/", "\\")), data)
+    images = load_dataset(tmp_path / "a.zip")
+    assert images.class_names == ("c0", "c1", "c2")
+    np.testing.assert_array_equal(images.labels, LABELS)
+    assert images.note == ""
+
+
 def test_hidden_files_and_those_of_other_systems_are_skipped(tmp_path):
     files = makers.png_files(makers.gray())
     alone = load_dataset(makers.write_folder(tmp_path / "alone", files))

@@ -34,7 +34,7 @@ class Batches:
     Args:
         images: the set, of N images.
         size: images per batch.
-        order: "shuffle" (anew each epoch), "shuffle_once", or "with_replacement".
+        order: "shuffle" (in a new order each epoch), "shuffle_once", or "with_replacement".
         drop_last: leave out the last, smaller batch of an epoch.
         seed: the order of the images is a function of it.
         device: where the batches are returned.

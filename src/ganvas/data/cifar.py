@@ -27,7 +27,7 @@ BATCHES = {
     "test": ("test_batch.bin",),
 }
 _RECORD = 1 + 3 * 32 * 32
-_MOST_RECORDS = 10_000  # a batch; the published ones hold exactly so many
+_MOST_RECORDS = 10_000  # per batch; the published ones have exactly as many
 
 
 class _Bounded:

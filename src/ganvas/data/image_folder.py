@@ -83,8 +83,8 @@ def read_folder(path: Path, resize: Resize | None = None) -> ImageStream:
 def read_zip(path: Path, resize: Resize | None = None) -> ImageStream:
     """The images of a .zip, read in memory one by one; nothing is extracted."""
     with open_zip(path) as archive:
-        names = {Name(info.filename): info for info in members(archive)}
-    names = {name: info for name, info in names.items() if not _hidden(name)}
+        named = {Name(name): info for name, info in members(archive).items()}
+    names = {name: info for name, info in named.items() if not _hidden(name)}
 
     @contextmanager
     def open_files() -> Iterator[Opener]:
@@ -303,7 +303,7 @@ def _hidden(name: Name) -> bool:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """All files below a folder. Links are followed, but never into a folder they lie in."""
+    """All files below a folder. Links are followed, but never to a folder that contains them."""
 
     def stop(error: OSError) -> None:
         raise error

@@ -89,7 +89,7 @@ def pixel_chunks(
         uint8 [n, C, H, W].
 
     Raises:
-        DataError: the file holds less or more than its header says, or is damaged.
+        DataError: the file has fewer or more bytes than its header says, or is damaged.
     """
     (count, channels, height, width), channels_last = layout(array_shape, str(path))
     image_bytes = channels * height * width
@@ -164,7 +164,7 @@ def concat_streams(first: ImageStream, second: ImageStream, where: str) -> Image
 
 
 def transpose_stream(stream: ImageStream) -> ImageStream:
-    """Rows and columns exchanged: EMNIST's files hold every letter transposed."""
+    """Rows and columns exchanged: in EMNIST's files every letter is transposed."""
     count, channels, height, width = stream.shape
     return replace(
         stream,

@@ -139,7 +139,7 @@ def _load_published(
     except _NotFound as error:
         raise DownloadError(
             f"{known.name}: not on this machine and not downloaded ({error}); set GANVAS_DATA "
-            f"to a folder that holds {known.folder_name}/, or pass a path with --data, or use the "
+            f"to a folder that contains {known.folder_name}/, or pass a path with --data, or use the "
             f"bundled --data {BUNDLED}"
         ) from None
 

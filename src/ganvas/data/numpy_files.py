@@ -217,22 +217,22 @@ def is_npz(path: Path) -> bool:
 
 def _keys(path: Path) -> set[str]:
     with open_zip(path) as archive:
-        names = [info.filename for info in members(archive)]
+        names = members(archive)
     return {name.removesuffix(".npy") for name in names if name.endswith(".npy")}
 
 
 def _member_header(path: Path, key: str) -> NpyArray:
     with open_zip(path) as archive:
-        info = archive.getinfo(f"{key}.npy")
+        info = members(archive)[f"{key}.npy"]
     if info.file_size > (info.compress_size + 64) * DEFLATE_RATIO:
         raise DataError(
             f"{path}: {key}: expected a size that {info.compress_size} compressed bytes can have, got "
             f"{info.file_size}; it is damaged, make it again"
         )
-    return read_header(Path(f"{path}:{key}"), partial(_open_member, path, info.filename), info.file_size)
+    return read_header(Path(f"{path}:{key}"), partial(_open_member, path, info), info.file_size)
 
 
 @contextmanager
-def _open_member(path: Path, name: str) -> Iterator[BinaryIO]:
-    with open_zip(path) as archive, archive.open(name) as stream:
+def _open_member(path: Path, info: zipfile.ZipInfo) -> Iterator[BinaryIO]:
+    with open_zip(path) as archive, archive.open(info) as stream:
         yield cast(BinaryIO, stream)

@@ -89,7 +89,7 @@ def _named_by_user(known: PublishedSet) -> list[Path]:
     root = expand_home(value)
     if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises on names that are too long
         raise DataError(
-            f"GANVAS_DATA: expected a folder that holds {known.folder_name}/, got {value!r}, which is "
+            f"GANVAS_DATA: expected a folder that contains {known.folder_name}/, got {value!r}, which is "
             "not a folder; correct or unset it"
         )
     return [root / name for name in dict.fromkeys((known.name, known.folder_name))]

@@ -57,7 +57,7 @@ class PublishedSet:
         published: the files to download for each split.
         folder: its folder in the cache and in GANVAS_DATA, if not `name`.
         idx: the IDX files of each split.
-        npz: a Keras .npz that holds the same, or "".
+        npz: a Keras .npz with the same images, or "".
         first_label: the label that the files use for class 0.
         transposed: rows and columns are exchanged in the files.
         torchvision: its folder in torchvision's layout, or "".
@@ -193,7 +193,7 @@ def _emnist_names(kind: str, split: str) -> tuple[str, str]:
     return f"{stem}-images-idx3-ubyte", f"{stem}-labels-idx1-ubyte"
 
 
-# One zip of 562 MB holds all of EMNIST; the files of the two sets are extracted from it.
+# One zip of 562 MB contains all of EMNIST; the files of the two sets are extracted from it.
 _EMNIST_ZIP = PublishedFile(
     "gzip.zip",
     "md5:58c8d27c78d21e728a6bc7b3cc06412e",

@@ -34,9 +34,10 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The files in an archive, folders left out."""
-    return [info for info in archive.infolist() if not info.is_dir()]
+def members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The files in an archive by name, with slashes for the backslashes of some Windows programs."""
+    names = {_plain_name(info): info for info in archive.infolist()}
+    return {posixpath.normpath(name): info for name, info in names.items() if not name.endswith("/")}
 
 
 def _plain_name(info: zipfile.ZipInfo) -> str:

@@ -106,7 +106,7 @@ def squared_distances(
 def _smallest(squared: Tensor, count: int) -> Tensor:
     """Columns int64 [rows, count] of the smallest numbers of a padded block, in ascending order of columns.
 
-    The smallest of a row lie in the groups with the smallest minima; so one pass that takes minima of
+    The smallest of a row are in the groups with the smallest minima; so one pass that takes minima of
     groups leaves a sixteenth of the columns to select from.
     """
     rows, width = squared.shape

@@ -35,7 +35,7 @@ class Memorization:
             than the fake; 0 for copies. Its standard error is the standard error of the mean over fakes.
         copying: C_T, a z-score: below about -3 fakes are nearer to training samples than held-out samples are
             (copying), above about 3 they are farther (underfitting); near 0 for an honest generator. NaN
-            where no cell holds enough fakes.
+            where no cell has enough fakes.
         copies: fraction of fakes as near to a training sample as the nearest 1% of held-out samples; 0.01
             for an honest generator. Its standard error is the standard error of the mean over fakes.
     """
@@ -61,7 +61,7 @@ def memorization_scores(
     Authenticity: with i the training sample nearest to fake j, A_j = 1 if d(i, j) > d(i, i') for the
     training sample i' nearest to i.
 
-    C_T = Σ_π P(π) Z_π / Σ_π P(π) over cells π of the training set's k-means that hold at least 20 fakes,
+    C_T = Σ_π P(π) Z_π / Σ_π P(π) over cells π of the training set's k-means that have at least 20 fakes,
     P(π) the fraction of held-out samples in π, and Z_π = (U - mn/2) / σ the z-score of the Mann-Whitney U of
     the m fakes' distances over the n held-out samples' in π; ties count half, and shrink σ.
 
