@@ -24,6 +24,8 @@ from typing import Any
 from ganvas.cli.parser import build_parser
 from ganvas.errors import GanvasError, UserError
 from ganvas.registry import load_plugin
+from ganvas.utils.limits import check_limits
+from ganvas.utils.memory import is_memory_error
 from ganvas.utils.output import READER_GONE, print_line, tolerant, tolerant_output, write_to_terminal
 
 __all__ = ["main"]
@@ -45,6 +47,7 @@ def _run(words: Sequence[str]) -> int:
     """Run one command and return its exit code; whatever it raises is said in one line."""
     try:
         arguments = parse(words)
+        check_limits()
         for plugin in getattr(arguments, "plugin", ()):
             load_plugin(plugin)
         from ganvas.cli import commands
@@ -65,6 +68,8 @@ def _run(words: Sequence[str]) -> int:
             return _fail("a path begins with ~ and the name of a user that this machine does not know", 2)
         if os.environ.get("GANVAS_DEBUG"):
             raise
+        if is_memory_error(error):
+            return _fail(MEMORY_FULL, 1)
         name = type(error).__name__
         text = " ".join(str(error).split())
         return _fail(

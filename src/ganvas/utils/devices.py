@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from ganvas.errors import DeviceError, MachineError
+from ganvas.utils import limits
+from ganvas.utils.memory import is_memory_error
 
 
 def resolve_device(name: str) -> torch.device:
@@ -114,16 +116,17 @@ def describe_machine(device: torch.device) -> dict[str, str | int]:
     return machine
 
 
-def set_threads(threads: int | None) -> None:
-    """Compute with this many processor threads; None leaves PyTorch's choice.
+def set_threads(threads: int | None, name: str = "threads") -> None:
+    """Compute with this many processor threads; None leaves PyTorch's choice. `name` is for the message.
 
     Raises:
-        DeviceError: less than one.
+        DeviceError: less than one, or more than `limits.max_threads()`.
+        MachineError: the system lets this process start fewer.
     """
     if threads is None:
         return
-    if threads < 1:
-        raise DeviceError(f"threads {threads}: expected 1 or more")
+    if limits.check_thread_count(threads, name) > limits.processors():
+        limits.check_threads(threads)
     torch.set_num_threads(threads)
 
 
@@ -135,9 +138,7 @@ def memory_errors() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError:
         raise MachineError(f"the GPU's memory is full: {hint}") from None
-    except MemoryError:
-        raise MachineError(f"memory is full: {hint}") from None
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error) or "not enough memory" in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if is_memory_error(error):
             raise MachineError(f"memory is full: {hint}") from None
         raise

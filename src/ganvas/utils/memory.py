@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
+
+_MEMORY_WORDS = ("can't allocate memory", "not enough memory", "Cannot allocate memory", "std::bad_alloc")
 
 # A data set larger than this fraction of the available memory is memory-mapped by default.
 MMAP_THRESHOLD = 0.25
@@ -45,6 +48,17 @@ def require_memory(needed: int, what: str, hint: str) -> None:
         raise MachineError(
             f"{what} needs about {needed / 2**30:,.1f} GiB of memory, {free / 2**30:.1f} GiB are free: {hint}"
         )
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Return whether an exception means that memory ran out, as Python, PyTorch, C++ or oneDNN says it."""
+    text = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or any(words in text for words in _MEMORY_WORDS)
+        or text == "could not create a primitive"  # oneDNN; of an unsupported operation it says more
+    )
 
 
 def peak_memory(device: torch.device) -> int:
