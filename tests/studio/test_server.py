@@ -1,11 +1,14 @@
 """The server: starting, streaming, restarting, and the runs that go on without it."""
 
+import contextlib
+import http.client
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import psutil
@@ -42,6 +45,28 @@ def test_ctrl_c_ends_it_at_once_with_open_streams_and_exit_code_0(own, training)
     assert own.stop() == 0
     stream.close()
     assert control.read_status(own.root / "live").alive
+
+
+def test_ctrl_c_ends_it_while_images_are_made_and_nothing_is_printed_but_a_line(own):
+    tiny.train(own.root.parent, "mlp", steps=3, name="runs/discs")
+    run, answers = own.run_id("discs"), []
+    plane = {"x": 0, "y": 0, "columns": 32, "rows": 32, "spacing": 0.1}
+
+    def ask():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answers.append(own.post(f"/api/runs/{run}/generate", {"plane": plane}))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: psutil.Process(own.process.pid).children())
+    own.process.send_signal(signal.SIGINT)
+    out, err = own.process.communicate(timeout=PATIENCE)
+    for thread in threads:
+        thread.join()
+    assert own.process.returncode == 0
+    assert "Traceback" not in out + err
+    assert out.count("\n") == 1
 
 
 def test_a_port_that_is_taken_and_a_file_for_a_folder_are_refused_in_one_line(studio, tmp_path):

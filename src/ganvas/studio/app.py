@@ -62,7 +62,7 @@ class Studio:
         self.engine = Engine()
         self.uploads = root / ".studio" / "uploads"
         self.logs = root / ".studio" / "logs"
-        self.closing = False  # streams end then
+        self._closing = False
 
     def app(self) -> Starlette:
         """The application; `ganvas.studio.security.Guard` belongs around it."""
@@ -105,6 +105,11 @@ class Studio:
         )
         app.router.redirect_slashes = False  # one address a thing
         return app
+
+    def shut(self) -> None:
+        """End streams and jobs, so that the server can close at once; may be called from a signal's handler."""
+        self._closing = True
+        self.engine.shut()
 
     async def page(self, _: Request) -> Response:
         """The page."""
@@ -218,7 +223,7 @@ class Studio:
         offset = _number(request.query_params.get("offset", 0), 0, 2**62)
 
         async def left() -> bool:
-            return self.closing or await request.is_disconnected()
+            return self._closing or await request.is_disconnected()
 
         return StreamingResponse(
             log.events(self.library, path, offset, left),

@@ -86,6 +86,7 @@ class Engine:
     _process: asyncio.subprocess.Process | None = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _waiting: int = 0
+    _closed: bool = False
 
     async def call(self, job: JSON, *, seconds: float = 60.0) -> tuple[JSON, bytes]:
         """Do a job.
@@ -127,6 +128,8 @@ class Engine:
         return answer, content
 
     async def _running(self) -> asyncio.subprocess.Process:
+        if self._closed:
+            raise EngineError("failed", "the studio is closing", None)
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "ganvas.studio.engine",
@@ -134,8 +137,15 @@ class Engine:
             )  # fmt: skip
         return self._process
 
+    def shut(self) -> None:
+        """End the process and do no further job; may be called from a signal's handler."""
+        self._closed = True
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
     async def close(self) -> None:
-        """End the process."""
+        """End the process; the next job starts another."""
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):

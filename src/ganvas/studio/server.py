@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import socket
+import sys
 import threading
 import webbrowser
 from pathlib import Path
 from types import FrameType
 
-from ganvas.errors import MachineError, UserError
+from ganvas.errors import MachineError, UserError, printable
 from ganvas.utils.io import storage_errors
+from ganvas.utils.output import print_line
 
 DEFAULT_PORT = 8265  # or the next that is free
 
@@ -37,7 +40,7 @@ def serve(runs: str | Path = "runs", *, port: int | None = None, browser: bool =
     number = listener.getsockname()[1]
     token = secrets.token_hex(32)
     url = f"http://127.0.0.1:{number}/#token={token}"
-    print(url, flush=True)
+    print_line(url)
     if browser:
         threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
     import uvicorn  # after the address is printed: a person should not wait for it
@@ -47,9 +50,10 @@ def serve(runs: str | Path = "runs", *, port: int | None = None, browser: bool =
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            studio.closing = True  # or open streams would keep the server for their grace period
+            studio.shut()  # or open streams and jobs would keep the server for its grace period
             super().handle_exit(sig, frame)
 
+    logging.getLogger("uvicorn.error").handlers = [_OneLine()]
     studio = Studio(root)
     hosts = frozenset(f"{host}:{number}" for host in ("127.0.0.1", "localhost", "[::1]"))
     config = uvicorn.Config(
@@ -60,6 +64,19 @@ def serve(runs: str | Path = "runs", *, port: int | None = None, browser: bool =
     with contextlib.suppress(KeyboardInterrupt):  # the usual way to close it
         Server(config).run(sockets=[listener])
     print("studio closed; runs that train go on", flush=True)
+
+
+class _OneLine(logging.Handler):
+    """Shows the server's warnings and errors in a line each."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one."""
+        error = record.exc_info[1] if record.exc_info else None
+        text = f"{record.getMessage().splitlines()[0]}: {error!r}" if error else record.getMessage()
+        print(f"studio: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def _listen(port: int | None) -> socket.socket:
