@@ -69,6 +69,7 @@ function Page() {
   if (page === undefined) return <RunsPage />;
   const loaded = pages.value;
   if (!loaded) return pagesFailed.value ? <ErrorNote error={new ApiError("offline", "")} retry={loadPages} /> : <Loading />;
+  if (page === "compare") return <loaded.ComparePage />;
   if (page === "new") return <loaded.NewPage />;
   if (page === "run" && id && view === "explore") return <loaded.ExplorePage key={id} id={id} />;
   if (page === "run" && id && (view === "live" || view === undefined)) return <loaded.LivePage key={id} id={id} />;

@@ -38,6 +38,9 @@ export interface ChartProps {
   /** A vertical line at this step. */
   mark?: ReadonlySignal<number | null>;
   group: string;
+  /** How the axis and the legend write x; steps without them. */
+  format?: (x: number) => string;
+  at?: (x: number) => string;
   onPick?: (step: number) => void;
   /** The steps that the charts of a group are zoomed to. */
   zoom: Signal<[number, number] | null>;
@@ -45,12 +48,16 @@ export interface ChartProps {
 
 const style = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** Exponential moving average that is not biased towards its first value. */
-function average(values: (number | null)[], weight: number): (number | null)[] {
+const atStep = (step: number): string => t("chart.at", { step: whole(step) });
+
+/** Exponential moving average that is not biased towards its first value; at 1 it reaches over a tenth of all values. */
+function average(values: (number | null)[], strength: number): (number | null)[] {
+  const count = values.reduce((n: number, value) => n + (value === null ? 0 : 1), 0);
+  const weight = Math.exp(-1 / (0.1 * count * strength * strength || 1e-9));
   let sum = 0;
   let total = 0;
   return values.map((value) => {
-    if (value === null || value === undefined) return null;
+    if (value === null) return null;
     sum = weight * sum + (1 - weight) * value;
     total = weight * total + (1 - weight);
     return sum / total;
@@ -98,7 +105,7 @@ function options(props: ChartProps, smooth: boolean, width: number, height: numb
       },
     },
     axes: [
-      { ...axis, size: 28, gap: 6, space: 70, values: (_, ticks) => ticks.map((v) => compact(v)) },
+      { ...axis, size: 28, gap: 6, space: 70, values: (_, ticks) => ticks.map((v) => (props.format ?? compact)(v)) },
       {
         ...axis,
         grid: { ...axis.grid, filter: (_, splits) => (props.log ? splits.map((v) => (powerOfTen(v) ? v : null)) : splits) },
@@ -137,8 +144,7 @@ export function Chart(props: ChartProps) {
 
     const read = (): uPlot.AlignedData => {
       const { x, ys } = latest.current.data();
-      const weight = Math.exp(-1 / (0.1 * x.length * smooth * smooth || 1e-9));
-      return smooth > 0 ? [x, ...ys, ...ys.map((y) => average(y, weight))] : [x, ...ys];
+      return smooth > 0 ? [x, ...ys, ...ys.map((y) => average(y, smooth))] : [x, ...ys];
     };
     const legend = (): void => {
       if (!plot) return;
@@ -150,11 +156,11 @@ export function Chart(props: ChartProps) {
       for (let i = 0; i < count; i++) {
         const series = plot.data[plot.data.length - count + i] as (number | null)[];
         let value = series[point];
-        for (let k = point; index === null && value === null && k >= 0; k--) value = series[k];
+        for (let k = point; value === null && k >= 0; k--) value = series[k];
         const node = values.current[i];
         if (node) node.textContent = measure(value);
       }
-      if (at.current) at.current.textContent = index === null || step === undefined ? "" : t("chart.at", { step: whole(step) });
+      if (at.current) at.current.textContent = index === null || step === undefined ? "" : (latest.current.at ?? atStep)(step);
     };
     const mark = document.createElement("div");
     mark.className = "chart-mark";

@@ -31,7 +31,9 @@ export function measure(value: number | null | undefined, digits = 4): string {
 
 /** A score with three significant digits, also where these are zeros: "21.0". */
 export function score(value: number | null | undefined): string {
-  if (value === null || value === undefined || Math.abs(value) < 0.01 || Math.abs(value) >= 1000) return measure(value, 2);
+  if (value === null || value === undefined || Math.abs(value) < 0.01 || Math.abs(value) >= 1000 || Number.isInteger(value)) {
+    return measure(value, 2);
+  }
   return format(value, { minimumSignificantDigits: 3, maximumSignificantDigits: 3 }).replace("-", "−");
 }
 

@@ -6,6 +6,7 @@ import "./css/runs.css";
 import "./css/live.css";
 import "./css/new.css";
 import "./css/explore.css";
+import "./css/compare.css";
 import { render } from "preact";
 import { openSession } from "./api";
 import { App, loadPages } from "./app";

@@ -22,7 +22,7 @@ export function startRouter(): void {
 }
 
 export function href(path: string, params?: Record<string, string>): string {
-  const query = params ? new URLSearchParams(params).toString() : "";
+  const query = params ? new URLSearchParams(params).toString().replaceAll("%2C", ",") : "";
   return `#${path}${query ? `?${query}` : ""}`;
 }
 

@@ -20,6 +20,7 @@ export const texts = {
   "yes": ["yes", "是"],
   "no": ["no", "否"],
   "reset_of": ["Reset {name}", "重置 {name}"],
+  "nav.compare": ["Compare", "对比"],
   "nav.explore": ["Explore", "探索"],
   "offline.title": ["No connection to ganvas studio.", "无法连接到 ganvas studio。"],
   "offline.hint": [
@@ -293,6 +294,28 @@ export const texts = {
   "direction.brightness": ["Brightness", "亮度"],
   "direction.contrast": ["Contrast", "对比度"],
   "direction.saturation": ["Saturation", "饱和度"],
+  // Compare
+  "runs.selected": ["{n} run selected|{n} runs selected", "已选 {n} 个实验"],
+  "runs.compare": ["Compare", "对比"],
+  "runs.unselect": ["Clear selection", "清除选择"],
+  "runs.too_many": ["at most {n}", "最多 {n} 个"],
+  "compare.add": ["Add a run…", "添加实验…"],
+  "compare.remove": ["Leave out {name}", "移除 {name}"],
+  "compare.none": ["Nothing to compare yet", "还没有可对比的内容"],
+  "compare.none_hint": ["Select runs in the list, or add one here.", "在列表中选择实验，或在此添加。"],
+  "compare.axis": ["Horizontal axis", "横轴"],
+  "compare.by_step": ["Steps", "步数"],
+  "compare.by_images": ["Images seen", "已见图像"],
+  "compare.by_time": ["Time", "时间"],
+  "compare.images": ["{count} image|{count} images", "{count} 张图像"],
+  "compare.g_loss": ["Generator loss", "生成器损失"],
+  "compare.d_loss": ["Discriminator loss", "判别器损失"],
+  "compare.table": ["Scores and settings", "分数与设置"],
+  "compare.state": ["State", "状态"],
+  "compare.scores": ["Scores", "分数"],
+  "compare.best": ["best", "最佳"],
+  "compare.differences": ["Settings that differ", "不同的设置"],
+  "compare.note": ["Bold: the best. After the slash: what real images get.", "粗体为最佳；斜杠后为真实图像的得分。"],
 } satisfies Record<string, readonly [string, string]>;
 
 export type Key = keyof typeof texts;

@@ -31,10 +31,11 @@ export function ErrorNote({ error, retry }: { error: ApiError; retry?: () => voi
   );
 }
 
-export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+/** What stands where there is nothing: what is missing, and what to do. `part`: the page has a heading of its own. */
+export function Empty({ title, part, children }: { title: string; part?: boolean; children?: ComponentChildren }) {
   return (
     <div class="empty">
-      <h2>{title}</h2>
+      {part ? <h2>{title}</h2> : <h1>{title}</h1>}
       {children}
     </div>
   );

@@ -126,7 +126,7 @@ export function ExplorePage({ id }: { id: string }) {
       {detail.checkpoints.length ? (
         <Workspace key={route.value.params.toString()} feed={feed} card={card} detail={detail} />
       ) : (
-        <Empty title={t("explore.none")}>
+        <Empty part title={t("explore.none")}>
           <p>{t("explore.none_hint", { step: whole(card.step) })}</p>
           <button type="button" onClick={() => void feed.reload()}>
             {t("explore.look_again")}

@@ -56,7 +56,7 @@ function Sample(props: { source: OffscreenCanvas; index: number; size: [number, 
     context.imageSmoothingEnabled = false;
     context.drawImage(props.source, 0, props.index * height, width, height, 0, 0, width * props.scale, height * props.scale);
   }, [props.source, props.index, props.scale, width, height]);
-  return <canvas ref={canvas} width={width * props.scale} height={height * props.scale} role="img" aria-label={props.alt} />;
+  return <canvas ref={canvas} width={width * props.scale} height={height * props.scale} {...(props.alt ? { role: "img", "aria-label": props.alt } : { "aria-hidden": true })} />;
 }
 
 function sizeOf(card: Card): [number, number] {

@@ -6,12 +6,13 @@ import { announce } from "../announce";
 import { ago, compact, dateTime, measure, score, t, whole } from "../i18n";
 import { Icon } from "../icons";
 import { RunImage } from "../images";
-import { href, route } from "../router";
+import { go, href } from "../router";
 import { useTitle } from "../title";
 import type { About, Card, State } from "../types";
 import { CopyButton, Empty, ErrorNote, Loading, Progress, StateMark, timeLeft } from "../ui";
 
 const MANY = 12;
+const MOST_RUNS = 8; // of a comparison
 const states: State[] = ["running", "paused", "finished", "stopped", "interrupted", "failed", "damaged"];
 
 function useRuns() {
@@ -156,7 +157,6 @@ export function RunsPage() {
   const [state, setState] = useState<State | "">("");
   const search = useRef<HTMLInputElement>(null);
   useTitle(t("nav.runs"));
-  void route.value;
 
   const shown = useMemo(() => {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
@@ -175,10 +175,17 @@ export function RunsPage() {
       <div class="page-head">
         <h1>{t("nav.runs")}</h1>
         <p class="quiet">{about && t("runs.where", { folder: about.runs_dir, machine: about.machine })}</p>
-        <a class="button primary" href={href("/new")}>
-          <Icon name="plus" />
-          {t("nav.new")}
-        </a>
+        <div class="head-buttons">
+          {cards.length > 1 && (
+            <a class="button" href={href("/compare")}>
+              {t("runs.compare")}
+            </a>
+          )}
+          <a class="button primary" href={href("/new")}>
+            <Icon name="plus" />
+            {t("nav.new")}
+          </a>
+        </div>
       </div>
       {cards.length > MANY && (
         <div class="filters" role="search">
@@ -205,6 +212,18 @@ export function RunsPage() {
           </div>
         </div>
       )}
+      {chosen.length > 0 && (
+        <div class="selection" role="region" aria-label={t("runs.selected", { n: chosen.length })}>
+          <b>{t("runs.selected", { n: chosen.length })}</b>
+          {chosen.length > MOST_RUNS && <span class="quiet">{t("runs.too_many", { n: MOST_RUNS })}</span>}
+          <button type="button" class="primary" disabled={chosen.length < 2 || chosen.length > MOST_RUNS} onClick={() => go("/compare", { ids: chosen.join(",") })}>
+            {t("runs.compare")}
+          </button>
+          <button type="button" onClick={() => setSelected([])}>
+            {t("runs.unselect")}
+          </button>
+        </div>
+      )}
       {shown.length ? (
         <ul class="cards">
           {shown.map((card) => (
@@ -217,7 +236,7 @@ export function RunsPage() {
           ))}
         </ul>
       ) : (
-        <Empty title={t("runs.none_match")}>
+        <Empty part title={t("runs.none_match")}>
           <button
             type="button"
             onClick={() => {
