@@ -107,7 +107,7 @@ class Studio:
         return app
 
     def shut(self) -> None:
-        """End streams and jobs, so that the server can close at once; may be called from a signal's handler."""
+        """End streams and jobs, so that the server can close at once; for a signal's handler, too."""
         self._closing = True
         self.engine.shut()
 

@@ -12,7 +12,7 @@ import webbrowser
 from pathlib import Path
 from types import FrameType
 
-from ganvas.errors import MachineError, UserError, printable
+from ganvas.errors import MachineError, UserError
 from ganvas.utils.io import storage_errors
 from ganvas.utils.output import print_line
 
@@ -63,7 +63,7 @@ def serve(runs: str | Path = "runs", *, port: int | None = None, browser: bool =
     )  # fmt: skip
     with contextlib.suppress(KeyboardInterrupt):  # the usual way to close it
         Server(config).run(sockets=[listener])
-    print("studio closed; runs that train go on", flush=True)
+    print_line("studio closed; runs that train continue")
 
 
 class _OneLine(logging.Handler):
@@ -76,7 +76,7 @@ class _OneLine(logging.Handler):
         """Show one."""
         error = record.exc_info[1] if record.exc_info else None
         text = f"{record.getMessage().splitlines()[0]}: {error!r}" if error else record.getMessage()
-        print(f"studio: {printable(text)}", file=sys.stderr, flush=True)
+        print_line(f"studio: {text}", sys.stderr)
 
 
 def _listen(port: int | None) -> socket.socket:
