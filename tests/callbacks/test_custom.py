@@ -184,6 +184,14 @@ def test_a_callback_that_fails_in_a_step_ends_the_run_with_all_of_the_step_writt
     ]
 
 
+def test_a_callback_that_fails_when_it_is_closed_does_not_undo_the_run(tmp_path, capsys):
+    callback = fail(OSError("disk gone"), "on_close", 2)
+    run = tiny.train(tmp_path, "mlp", steps=2, quiet=False, callbacks=[callback])
+    assert run.directory.report.exists()
+    line = "\nnote: callback Everywhere failed in on_close at step 2: OSError: disk gone\n"
+    assert line in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("error", [SystemExit(0), GeneratorExit(), ganvas.errors.RecipeError("no")], ids=repr)
 def test_whatever_a_callback_raises_ends_the_run_in_one_line_after_a_save(tmp_path, error):
     with pytest.raises(CallbackError, match=r"failed in on_step at step 2: .*everything is saved"):

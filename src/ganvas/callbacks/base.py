@@ -163,7 +163,8 @@ class CallbackList(Callback):
         state: the live state.
 
     Raises:
-        CallbackError: by `on_start`, `on_step` and `on_end`, if a custom callback raised; the line names it.
+        CallbackError: by `on_start`, `on_step`, `on_stop` and `on_end`, if a custom callback raised; the line
+            names it.
     """
 
     def __init__(self, callbacks: Sequence[Callback], custom: Sequence[Callback], state: TrainState) -> None:
@@ -182,9 +183,11 @@ class CallbackList(Callback):
     def _call(self, event: str, methods: Sequence[Callable[..., None]], *arguments: Any) -> None:
         for method in methods:
             method(*arguments)
-        if self._error is not None and event in ("on_start", "on_step", "on_end"):
+        if self._error is not None and event in ("on_start", "on_step", "on_stop", "on_end", "on_close"):
             error, self._error = self._error, None
-            raise error
+            if event != "on_close":
+                raise error
+            self.on_message(f"note: {error}")  # whatever ends the run must not be hidden by it
 
     def _call_custom(self, callback: Callback, event: str, *arguments: Any) -> None:
         if id(callback) in self._failed:
