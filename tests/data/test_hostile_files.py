@@ -3,6 +3,7 @@
 import gzip
 import os
 import socket
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -254,6 +255,53 @@ def test_65536_classes_are_described_in_short_lines():
 
 def test_a_long_name_is_cut_in_a_list_of_names():
     assert len(first_few(["x" * 10_000, "y"], 5)) < 100
+
+
+def limited(code, *words):
+    """Run Python code in a process of its own, in which `limit(name, value)` sets a resource limit."""
+    head = (
+        "import os, resource, sys\n"
+        "from ganvas.data import load_dataset\n"
+        "from PIL import Image, PngImagePlugin\n"
+        "def limit(name, value): resource.setrlimit(getattr(resource, name), (value, value))\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", head + code, *map(str, words)], capture_output=True, text=True, check=False
+    )
+
+
+@posix
+@pytest.mark.parametrize("kind", ["npy", "zip", "folder"])
+def test_a_process_without_file_handles_blames_the_machine_and_not_the_file(tmp_path, kind):
+    path = {
+        "npy": makers.write(tmp_path / "a.npy", makers.npy_bytes(IMAGES)),
+        "zip": makers.write_zip(tmp_path / "a.zip", makers.png_files(IMAGES)),
+        "folder": makers.write_folder(tmp_path / "a", makers.png_files(IMAGES)),
+    }[kind]
+    code = (
+        "load_dataset(sys.argv[1])\n"  # once, so that all modules are imported
+        "free = os.open(os.devnull, os.O_RDONLY); os.close(free)\n"
+        "limit('RLIMIT_NOFILE', free)\n"
+        "try: load_dataset(sys.argv[1])\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    done = limited(code, path)
+    assert done.stdout.startswith("MachineError ")
+    assert "Too many open files" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's own measure, and limits memory by it")
+def test_an_image_that_memory_has_no_room_for_is_not_called_damaged(tmp_path):
+    makers.write(tmp_path / "a.png", makers.encode_png(np.zeros((1, 8000, 8000), np.uint8)))
+    code = (
+        "load_dataset('mnist-5k')\n"
+        "pages = int(open('/proc/self/statm').read().split()[0])\n"
+        "limit('RLIMIT_AS', pages * resource.getpagesize() + 20 * 2**20)\n"
+        "try: load_dataset(sys.argv[1], size=64, resize='crop')\n"
+        "except BaseException as error: print(type(error).__name__, error)"
+    )
+    done = limited(code, tmp_path)
+    assert done.stdout.startswith("MemoryError"), done.stdout + done.stderr
 
 
 def test_an_error_message_is_of_bounded_length():

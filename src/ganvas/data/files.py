@@ -1,6 +1,7 @@
 """Files of data sets: opened and read so that every failure is one clear line."""
 
 import contextlib
+import errno
 import logging
 import lzma
 import os
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ganvas.errors import DataError, printable
+from ganvas.errors import DataError, MachineError, printable
 from ganvas.utils.io import open_regular
 
 # The exceptions that the standard library's readers of archives and compressed files raise on damaged bytes.
@@ -30,6 +31,8 @@ _DAMAGE = (
 )
 # deflate compresses by a factor of at most 1032.
 DEFLATE_RATIO = 1032
+# Of these the machine is the cause, not the file.
+_MACHINE = (errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 CACHE_HINT = "name another cache folder with GANVAS_CACHE"
 
 
@@ -46,14 +49,17 @@ def one_line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def read_errors(path: str | Path) -> Iterator[None]:
-    """Turn errors while reading `path` into a `DataError` of one line.
+    """Turn errors while reading `path` into a ganvas error of one line.
 
     Raises:
         DataError: the file cannot be opened or its bytes are damaged.
+        MachineError: the disk fails, or memory or file handles have run out.
     """
     try:
         yield
     except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno in _MACHINE:
+            raise MachineError(f"{path}: could not be read: {one_line(error)}; try again") from error
         if isinstance(error, OSError) and error.errno is not None:
             raise DataError(
                 f"{path}: expected a readable file, got {one_line(error)!r}; "

@@ -9,6 +9,8 @@ How image modes are converted:
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -60,19 +62,12 @@ def read_info(stream: BinaryIO, where: str) -> ImageInfo:
     Raises:
         DataError: not an image that can be read, or one of too many pixels.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with _opened(stream, where) as image:
-                width, height = image.size
-                if _orientation(image) >= 5:
-                    width, height = height, width
-                channels = 1 if _is_gray(image) else 3
-                return ImageInfo(channels, width, height, image.has_transparency_data)
-        except DataError:
-            raise
-        except Exception as error:
-            raise _damaged(where, error) from error
+    with _decode_errors(where), _opened(stream, where) as image:
+        width, height = image.size
+        if _orientation(image) >= 5:
+            width, height = height, width
+        channels = 1 if _is_gray(image) else 3
+        return ImageInfo(channels, width, height, image.has_transparency_data)
 
 
 def decode(stream: BinaryIO, where: str, resize: Resize | None = None) -> ImageArray:
@@ -81,28 +76,35 @@ def decode(stream: BinaryIO, where: str, resize: Resize | None = None) -> ImageA
     Raises:
         DataError: as `read_info`, or its pixels are damaged.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with _opened(stream, where) as image:
-                upright = _upright(_plain(image), _orientation(image))
-            if resize is not None and resize.how is not None:
-                upright = resize_image(upright, resize)
-            pixels = np.array(upright, np.uint8)
-        except DataError:
-            raise
-        except Exception as error:
-            raise _damaged(where, error) from error
+    with _decode_errors(where):
+        with _opened(stream, where) as image:
+            upright = _upright(_plain(image), _orientation(image))
+        if resize is not None and resize.how is not None:
+            upright = resize_image(upright, resize)
+        pixels = np.array(upright, np.uint8)
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-# On damaged bytes Pillow's decoders raise many kinds of exceptions (SyntaxError, struct.error, IndexError,
-# ...) and warn. At this boundary all of them mean: not a readable image.
-def _damaged(where: str, error: Exception) -> DataError:
-    return DataError(
-        f"{where}: expected a readable PNG, JPEG, BMP or WebP image, got a damaged one or another"
-        f" file ({type(error).__name__}: {one_line(error)}); replace or remove it"
-    )
+@contextmanager
+def _decode_errors(where: str) -> Iterator[None]:
+    """Turn what Pillow raises on damaged bytes into a `DataError`; its warnings are ignored.
+
+    Its decoders raise many kinds of exceptions (SyntaxError, struct.error, IndexError, ...), which all mean:
+    not a readable image. Exceptions of the disk and of memory pass.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except (DataError, MemoryError):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise DataError(
+                f"{where}: expected a readable PNG, JPEG, BMP or WebP image, got a damaged one or another"
+                f" file ({type(error).__name__}: {one_line(error)}); replace or remove it"
+            ) from error
 
 
 def _opened(stream: BinaryIO, where: str) -> "Image.Image":
@@ -132,6 +134,8 @@ def _orientation(image: "Image.Image") -> int:
         return 1
     try:
         orientation = int(image.getexif().get(0x0112, 1))
+    except MemoryError:
+        raise
     except Exception:
         return 1
     return orientation if orientation in _UPRIGHT else 1
