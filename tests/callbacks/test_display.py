@@ -106,7 +106,7 @@ def test_in_a_terminal_there_is_a_bar_with_losses_and_time_left(tmp_path):
     command = [sys.executable, "-m", "ganvas", *words, *tiny.words("mlp")]
     process = subprocess.Popen(command, stderr=theirs, stdout=theirs, env=environment)
     os.close(theirs)
-    seen = b""
+    output = b""
     while True:
         try:
             part = os.read(ours, 65536)
@@ -114,10 +114,10 @@ def test_in_a_terminal_there_is_a_bar_with_losses_and_time_left(tmp_path):
             break
         if not part:
             break
-        seen += part
+        output += part
     os.close(ours)
     assert process.wait() == 0
-    text = seen.decode()
+    text = output.decode()
     assert "5/5" in text
     assert "left" in text
     assert "D(G(z))" in text

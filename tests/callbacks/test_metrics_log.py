@@ -1,5 +1,6 @@
 """Metrics: what is read back from the device, when, and what stops a run."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -7,8 +8,8 @@ import torch
 
 from ganvas import recipes
 from ganvas.callbacks import Callback, CallbackList, TrainingContext
-from ganvas.callbacks.metrics_log import MetricBuffer
-from ganvas.errors import TrainingError
+from ganvas.callbacks.metrics_log import MetricBuffer, MetricsLog, truncate_after
+from ganvas.errors import RunError, StorageError, TrainingError
 from ganvas.training.loop import StepResult
 
 
@@ -61,3 +62,16 @@ def test_metrics_are_checked_before_a_save_even_when_no_record_is_due():
     callbacks.on_step(result(4, float("nan")))
     with pytest.raises(TrainingError, match="step 4"):
         callbacks.on_step(result(5, 1.0))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
+def test_a_log_that_is_no_regular_file_is_refused_and_nothing_is_written_elsewhere(tmp_path, kind):
+    path, elsewhere = tmp_path / "metrics.jsonl", tmp_path / "elsewhere"
+    {"pipe": os.mkfifo, "link": lambda p: p.symlink_to(elsewhere), "folder": os.mkdir}[kind](path)
+    with pytest.raises(RunError, match=r"cannot read .*metrics\.jsonl"):
+        truncate_after(path, 3)
+    log = MetricsLog(path)
+    log.on_start(TrainingContext(tmp_path, None, "", (1, 8, 8), 8, 2, 0, None, log))
+    with pytest.raises(StorageError, match=r"could not write .*metrics\.jsonl"):
+        log.on_metrics(1, {"value": 1.0})
+    assert not elsewhere.exists()

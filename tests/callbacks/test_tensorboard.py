@@ -9,21 +9,21 @@ accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_ac
 
 
 def events(run):
-    found = accumulator.EventAccumulator(str(run.directory.tensorboard), {"images": 0, "scalars": 0})
-    return found.Reload()
+    result = accumulator.EventAccumulator(str(run.directory.tensorboard), {"images": 0, "scalars": 0})
+    return result.Reload()
 
 
 def test_scalars_of_every_logged_step_grids_graph_and_hyper_parameters_are_written(tmp_path):
     run = tiny.train(tmp_path, "tf1-dcgan", steps=4, overrides={"tensorboard": True, "grid.interval": 2})
-    found = events(run)
-    losses = found.Scalars("loss/generator_loss")
+    result = events(run)
+    losses = result.Scalars("loss/generator_loss")
     assert [event.step for event in losses] == [1, 2, 3, 4]
     logged = [line["generator_loss"] for line in run.history()]
     assert [event.value for event in losses] == pytest.approx(logged)
-    assert [event.step for event in found.Images("samples")] == [0, 2, 4]
-    assert "Conv" in str(found.Graph())
-    assert found.SummaryMetadata("recipe/text_summary")
-    assert "batch_size" in str(found.SummaryMetadata("_hparams_/session_start_info"))
+    assert [event.step for event in result.Images("samples")] == [0, 2, 4]
+    assert "Conv" in str(result.Graph())
+    assert result.SummaryMetadata("recipe/text_summary")
+    assert "batch_size" in str(result.SummaryMetadata("_hparams_/session_start_info"))
 
 
 def test_a_resumed_run_shows_each_step_once(tmp_path):

@@ -18,9 +18,9 @@ from torch import Tensor
 from ganvas.callbacks.base import Callback, LogRecord, ScoreRecord, TrainingContext
 from ganvas.errors import TrainingError
 from ganvas.evaluation.health import HealthIssue
-from ganvas.evaluation.history import parse_line
+from ganvas.evaluation.history import parse_line, read_log
 from ganvas.training.loop import StepResult
-from ganvas.utils.io import storage_errors, write_bytes
+from ganvas.utils.io import append_bytes, storage_errors, write_bytes
 
 
 class MetricBuffer(Callback):
@@ -137,24 +137,27 @@ class MetricsLog(Callback):
 
     def _write(self, values: dict[str, Any]) -> None:
         line = json.dumps(values, allow_nan=False) + "\n"
-        with storage_errors(str(self._path)), self._path.open("a", encoding="utf-8") as file:
-            file.write(line)
+        with storage_errors(str(self._path)):
+            append_bytes(self._path, line.encode())
 
 
 def truncate_after(path: Path, step: int) -> dict[str, Any] | None:
-    """Drop the lines after `step` (a resumed run writes them again); return the last record kept."""
-    if not path.exists():
-        return None
+    """Drop the lines after `step` (a resumed run writes them again); return the last record kept.
+
+    Raises:
+        RunError: there is no readable regular file at `path`, but something else.
+    """
     kept: list[str] = []
     last: dict[str, Any] | None = None
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for text in read_log(path):
         line = parse_line(text)
         if line is None or line["step"] > step:
             continue
         kept.append(text)
-        if isinstance(line.get("seconds"), float | int):
+        if "seconds" in line:
             last = line
-    write_bytes(path, "".join(line + "\n" for line in kept).encode())
+    if kept or path.exists():
+        write_bytes(path, "".join(line + "\n" for line in kept).encode())
     return last
 
 

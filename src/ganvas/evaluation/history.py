@@ -66,18 +66,8 @@ class History:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read `metrics.jsonl` at `path`; without that file, the history is empty.
-
-        Raises:
-            RunError: the file exists and cannot be read, is no regular file, or is too large.
-        """
-        try:
-            content = read_regular(path, limit=_METRICS_BYTES, follow_links=False)
-        except FileNotFoundError:
-            return cls([])
-        except OSError as error:
-            raise RunError(f"cannot read {path}: {error.strerror}") from None
-        lines = map(parse_line, content.decode("utf-8", "replace").split("\n"))
+        """Read `metrics.jsonl` at `path`; see `read_log`."""
+        lines = map(parse_line, read_log(path))
         return cls(sorted((line for line in lines if line is not None), key=lambda line: int(line["step"])))
 
     @property
@@ -114,6 +104,21 @@ class History:
         """The value of `key` in the last record that has one, as of "seconds" or "images_seen"."""
         values = (line[key] for line in reversed(self.records) if key in line)
         return next(values, None)
+
+
+def read_log(path: Path) -> list[str]:
+    """The text of each line of `metrics.jsonl` at `path`; without that file, there is none.
+
+    Raises:
+        RunError: the file exists and cannot be read, is no regular file, or is too large.
+    """
+    try:
+        content = read_regular(path, limit=_METRICS_BYTES, follow_links=False)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from None
+    return content.decode("utf-8", "replace").split("\n")
 
 
 def parse_line(text: str) -> Line | None:
