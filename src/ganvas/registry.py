@@ -15,17 +15,21 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
+import os
 import sys
+import sysconfig
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from ganvas.errors import GanvasError, UserError, did_you_mean
+from ganvas.errors import GanvasError, UserError, did_you_mean, shorten
 
 T = TypeVar("T")
 
@@ -89,15 +93,9 @@ def load_entry_points() -> None:
         UserError: a plugin cannot be imported.
     """
     for point in metadata.entry_points(group=ENTRY_POINTS):
-        try:
+        _plugins.add(point.value.partition(":")[0].partition(".")[0])
+        with foreign_code(f"plugin {point.name} ({point.value})"):
             point.load()
-        except GanvasError:
-            raise
-        except Exception as error:  # somebody else's code may fail in any way
-            text = " ".join(str(error).split())
-            raise UserError(
-                f"plugin {point.name} ({point.value}) failed: {type(error).__name__}: {text}"
-            ) from error
 
 
 def load_plugin(name: str) -> None:
@@ -106,28 +104,119 @@ def load_plugin(name: str) -> None:
     Raises:
         UserError: no such file or module, or its own code fails.
     """
-    try:
+    if name.endswith(".py") and not Path(name).expanduser().is_file():
+        raise UserError(f"plugin {shorten(name)}: expected a .py file or a module, and there is none")
+    with foreign_code(f"plugin {shorten(name)}"):
         import_code(name if name.endswith(".py") else name.partition(":")[0])
-    except FileNotFoundError:
-        raise UserError(f"plugin {name}: expected a .py file or a module, and there is none") from None
-    except GanvasError:
+
+
+@contextlib.contextmanager
+def foreign_code(what: str, error: type[UserError] = UserError) -> Iterator[None]:
+    """Run code within that is not ganvas's: what it raises becomes one line, what it prints goes to stderr.
+
+    Not even `SystemExit` passes, which would end ganvas without a word; only ganvas's own errors, and
+    `KeyboardInterrupt`, which is the user's. `sys.stdout` and `sys.stderr` are put back.
+
+    Args:
+        what: the code, as the line names it.
+        error: the class of the line.
+
+    Raises:
+        UserError: the code raised something; of the class given.
+    """
+    stdout, stderr = sys.stdout, sys.stderr
+    sys.stdout = stderr
+    try:
+        yield
+    except (GanvasError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # the user's own code may fail in any way
+    except BaseException as raised:  # somebody else's code may raise anything
+        raise error(f"{what} failed: {describe_exception(raised)}") from raised
+    finally:
+        sys.stdout, sys.stderr = stdout, stderr
+
+
+def describe_exception(error: BaseException) -> str:
+    """The type and the message of an exception of somebody else's code, on one line of bounded length."""
+    try:
         text = " ".join(str(error).split())
-        raise UserError(f"plugin {name} failed: {type(error).__name__}: {text}") from error
+    except Exception:  # its own __str__ may fail, too
+        text = "its message cannot be read"
+    name = shorten(type(error).__name__)
+    return f"{name}: {shorten(text, 300)}" if text else name
+
+
+@contextlib.contextmanager
+def foreign_errors() -> Iterator[None]:
+    """Turn what somebody else's code raises within (a registered function, a network) into one line.
+
+    Everything else passes unchanged, `KeyboardInterrupt` and memory that is full too; with GANVAS_DEBUG=1
+    everything does.
+
+    Raises:
+        UserError: the line says in which file and line of that code, and what it raised.
+    """
+    try:
+        yield
+    except (GanvasError, KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as error:  # even SystemExit, which would end training without a word
+        origin = foreign_origin(error)
+        if origin is None or os.environ.get("GANVAS_DEBUG"):
+            raise
+        raise UserError(f"{origin}; GANVAS_DEBUG=1 shows the traceback") from error
+
+
+def foreign_origin(error: BaseException) -> str | None:
+    """Where in somebody else's code an exception comes from, and what it is, on one line.
+
+    None where no such code took part: the exception is ganvas's own. What counts is code outside of ganvas,
+    Python and the installed packages, and inside of those what was loaded as a plugin.
+    """
+    pending, visited = [error], set()
+    while pending:
+        current = pending.pop(0)
+        visited.add(id(current))
+        frames = [
+            (frame.f_code, line)
+            for frame, line in traceback.walk_tb(current.__traceback__)
+            if _is_foreign(frame.f_code.co_filename, str(frame.f_globals.get("__name__")))
+        ]
+        if frames:
+            code, line = frames[-1]
+            file, function = shorten(Path(code.co_filename).name), shorten(code.co_name)
+            return f"{file}, line {line}, in {function}: {describe_exception(current)}"
+        causes = (current.__cause__, current.__context__)
+        pending += [cause for cause in causes if cause is not None and id(cause) not in visited]
+    return None
+
+
+_OWN_FOLDERS = tuple(
+    {str(Path(folder).resolve()) + os.sep for folder in (Path(__file__).parent, sys.prefix, sys.base_prefix)}
+    | {f"{Path(path).resolve()}{os.sep}" for path in sysconfig.get_paths().values()}
+)
+_plugins: set[str] = set()
+"""Top-level names of the modules that were loaded as plugins."""
+
+
+def _is_foreign(filename: str, module: str) -> bool:
+    if module.partition(".")[0] in _plugins:
+        return True
+    return not filename.startswith("<") and not filename.startswith(_OWN_FOLDERS)
 
 
 def import_code(name: str) -> ModuleType:
     """Import a .py file or a module by its name; the working directory is searched last.
 
     Raises:
-        Exception: whatever its own code raises; FileNotFoundError where there is no such file.
+        BaseException: whatever its own code raises; see `foreign_code`.
     """
     path = Path(name).expanduser()
     if path.suffix != ".py":
         here = str(Path.cwd())
         if here not in sys.path:  # a console script does not search the working directory
             sys.path.append(here)
+        _plugins.update({name.partition(".")[0]} - {"ganvas"})
         return importlib.import_module(name)
     spec = importlib.util.spec_from_file_location(f"ganvas_plugin_{path.stem}", path)
     assert spec is not None

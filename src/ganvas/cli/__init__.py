@@ -23,7 +23,7 @@ from typing import Any
 
 from ganvas.cli.parser import build_parser
 from ganvas.errors import GanvasError, UserError
-from ganvas.registry import load_plugin
+from ganvas.registry import foreign_errors, load_plugin
 from ganvas.utils.limits import check_limits
 from ganvas.utils.memory import is_memory_error
 from ganvas.utils.output import READER_GONE, print_line, tolerant, tolerant_output, write_to_terminal
@@ -52,7 +52,8 @@ def _run(words: Sequence[str]) -> int:
             load_plugin(plugin)
         from ganvas.cli import commands
 
-        getattr(commands, arguments.command.function)(_options(arguments, words))
+        with foreign_errors():
+            getattr(commands, arguments.command.function)(_options(arguments, words))
     except GanvasError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt as stopped:

@@ -18,12 +18,13 @@ from torch import Tensor
 
 from ganvas import metrics
 from ganvas.data import ImageSet
-from ganvas.errors import GanvasError, UserError
+from ganvas.errors import UserError
 from ganvas.evaluation.metric_info import CustomMetric, custom_metrics
 from ganvas.evaluation.protocol import Protocol
 from ganvas.evaluation.reference import MAX_MANIFOLD_IMAGES, Labels, Reference, subset
 from ganvas.features.cache import TensorSpec, cached_tensor
 from ganvas.metrics import Estimate, Modes
+from ganvas.registry import foreign_code
 from ganvas.utils.images import ImageArray
 
 MIN_IMAGES = 24  # images without which no score means anything
@@ -245,17 +246,12 @@ def _custom(fake: Tensor, real: Tensor) -> dict[str, Estimate]:
 
 def _estimate(metric: CustomMetric, fake: Tensor, real: Tensor) -> Estimate:
     name = metric.info.key
-    try:
+    with foreign_code(f"metric {name}"):
         value = metric.function(fake, real)
         value, stderr = value if isinstance(value, Estimate) else (value, math.nan)
         numbers = [x.item() if isinstance(x, Tensor) and x.numel() == 1 else x for x in (value, stderr)]
         if all(isinstance(x, int | float) for x in numbers):
             return Estimate(*map(float, numbers))
-    except GanvasError:
-        raise
-    except Exception as error:  # the user's own code may fail in any way
-        text = " ".join(str(error).split())
-        raise UserError(f"metric {name} failed: {type(error).__name__}: {text}") from error
     raise UserError(f"metric {name}: expected a number or an Estimate, got {type(value).__name__}")
 
 

@@ -6,15 +6,17 @@ A recipe of one's own is a JSON file (as `ganvas recipes show NAME` prints), a P
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from ganvas.errors import RecipeError, did_you_mean, shorten
 from ganvas.recipes.schema import Recipe, format_validation_error, parse_recipe
-from ganvas.registry import Registry, import_code, load_entry_points
+from ganvas.registry import Registry, foreign_code, foreign_origin, import_code, load_entry_points
 from ganvas.utils.io import read_regular
 
 PRESETS = ("tutorial-dcgan", "fashion-dcgan", "keras-cnn", "mlp", "tf1-dcgan")
@@ -81,10 +83,8 @@ def _from_json(path: Path) -> Recipe:
 def _from_file(path: Path) -> Recipe:
     if not path.is_file():
         raise RecipeError(f"no file {path}; expected a .py file or an importable module")
-    try:
+    with foreign_code(str(path), RecipeError), _validation_errors(str(path)):
         module = import_code(str(path))
-    except (Exception, SystemExit) as error:  # the user's own code may fail in any way
-        raise RecipeError(f"{path} failed: {_in_one_line(error)}") from None
     return _expect_recipe(getattr(module, "recipe", None), f"{path} to set `recipe`")
 
 
@@ -92,19 +92,24 @@ def _from_module(text: str) -> Recipe:
     name, _, attribute = text.partition(":")
     attribute = attribute or "recipe"
     try:
-        module = import_code(name)
-    except (Exception, SystemExit) as error:  # no such module, no module's name, or its own code fails
-        raise RecipeError(
-            f"cannot import {text!r}: {_in_one_line(error)}; {did_you_mean(text, recipe_names())}"
+        with foreign_code(f"module {shorten(name)}", RecipeError), _validation_errors(f"module {name}"):
+            module = import_code(name)
+    except RecipeError as error:
+        if error.__cause__ is None or foreign_origin(error.__cause__) is not None:
+            raise
+        raise RecipeError(  # no such module, or no name of one
+            f"cannot import {shorten(text)!r}: {error.__cause__}; {did_you_mean(text, recipe_names())}"
         ) from None
     return _expect_recipe(getattr(module, attribute, None), f"module {name} to set `{attribute}`")
 
 
-def _in_one_line(error: BaseException) -> str:
-    if isinstance(error, ValidationError):
-        return format_validation_error(error)
-    text = " ".join(str(error).split())
-    return text if isinstance(error, ImportError | RecipeError) else f"{type(error).__name__}: {text}"
+@contextlib.contextmanager
+def _validation_errors(what: str) -> Iterator[None]:
+    """Turn pydantic's report on a recipe that the code within makes into one line."""
+    try:
+        yield
+    except ValidationError as error:
+        raise RecipeError(f"{what} failed: {format_validation_error(error)}") from None
 
 
 def _expect_recipe(value: object, where: str) -> Recipe:
