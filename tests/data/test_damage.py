@@ -12,7 +12,7 @@ from pathlib import Path
 import makers
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganvas.data import ImageSet, load_dataset
@@ -178,3 +178,28 @@ def test_a_damaged_file_of_a_known_set_is_never_taken_for_it(data, name):
             return
         np.testing.assert_array_equal(result.images[:6], TINY.images["train"])
         np.testing.assert_array_equal(result.labels[6:], TINY.labels["test"])
+
+
+GZIPPED = gzip.compress(WHOLE["images-idx3-ubyte"])
+
+
+@pytest.fixture(scope="module")
+def cached_map(tmp_path_factory):
+    """A source, and the content of its memory map in the cache."""
+    folder = tmp_path_factory.mktemp("mapped")
+    path = makers.write(folder / "x.gz", GZIPPED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANVAS_CACHE", str(folder / "cache"))
+        load_dataset(path, mmap_threshold=0.0)
+    (file,) = (folder / "cache").rglob("*.npy")
+    return path, file, file.read_bytes()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_map_is_never_taken_for_the_images(cached_map, monkeypatch, data):
+    path, file, whole = cached_map
+    monkeypatch.setenv("GANVAS_CACHE", str(file.parent.parent))
+    file.write_bytes(data.draw(damaged(whole)))
+    np.testing.assert_array_equal(load_dataset(path, mmap_threshold=0.0).images, IMAGES)
+    assert file.read_bytes() == whole

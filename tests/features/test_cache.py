@@ -8,6 +8,8 @@ import sys
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import tiny
 from ganvas.errors import StorageError
@@ -97,6 +99,23 @@ def test_two_files_that_change_names_are_computed_again(folder):
     second.write_bytes(content)
     assert cached_tensor("set-1", SPEC, lambda: torch.full((3,), 5.0)).tolist() == [5, 5, 5]
     assert cached_tensor("set-2", SPEC, lambda: torch.full((3,), 6.0)).tolist() == [6, 6, 6]
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    start=st.integers(0, 140),
+    length=st.integers(0, 40),
+    other=st.binary(max_size=40),
+    name=st.sampled_from("ab"),
+)
+def test_a_damaged_file_is_never_taken_for_the_tensor(folder, start, length, other, name):
+    cached_tensor(name, SPEC, ones)
+    (file,) = (path for path in folder.iterdir() if path.name.startswith(f"{name}-v"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:start] + other + whole[start + length :])
+    if file.read_bytes() != whole:
+        assert cached_tensor(name, SPEC, zeros).tolist() == [0, 0, 0]
+    file.unlink()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a system without named pipes")
