@@ -37,6 +37,7 @@ class _Bounded:
         self._stream, self._left, self._path = stream, limit, path
 
     def read(self, size: int) -> bytes:
+        """Read at most `size` bytes; raises DataError beyond the limit."""
         data = self._stream.read(min(size, self._left + 1))
         self._left -= len(data)
         if self._left < 0:
@@ -105,6 +106,7 @@ def _stream(batches: list[tuple[str, bytearray]], path: Path, origin: str, stamp
         raise DataError(f"{path}: expected labels of 0 to 9, got {raw.max()}; fetch it again")
 
     def chunks() -> Iterator[ImageArray]:
+        """Yield the images of all batches."""
         rows = rows_per_chunk((count, 3, 32, 32))
         for array in arrays:
             for start in range(0, len(array), rows):

@@ -124,6 +124,7 @@ def _is_reachable(mirror: str) -> bool:
     connected: list[bool] = []
 
     def connect() -> None:
+        """Connect to the host, and note that it was possible."""
         try:
             with socket.create_connection((host, port), timeout=_CONNECT_SECONDS):
                 connected.append(True)

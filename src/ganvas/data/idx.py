@@ -79,11 +79,13 @@ def read_images(path: Path) -> ImageStream:
 
     @contextmanager
     def at_pixels() -> Iterator[BinaryIO]:
+        """The file opened at its first pixel."""
         with _opened(path) as stream:
             read_exactly(stream, header.length)
             yield stream
 
     def in_place() -> ImageArray:
+        """The images as a memory map of the file."""
         return map_file(path, header.length, shape)
 
     return ImageStream(

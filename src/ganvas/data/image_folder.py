@@ -306,6 +306,7 @@ def _walk(folder: Path) -> Iterator[Path]:
     """All files below a folder. Links are followed, but never to a folder that contains them."""
 
     def stop(error: OSError) -> None:
+        """Raise what `os.walk` would ignore."""
         raise error
 
     with read_errors(folder):

@@ -149,6 +149,7 @@ def concat_streams(first: ImageStream, second: ImageStream, where: str) -> Image
         raise DataError(f"{where}: expected labels for training and test images alike, got one")
 
     def chunks() -> Iterator[ImageArray]:
+        """Yield the images of the first stream, then those of the second."""
         yield from first.chunks()
         yield from second.chunks()
 
@@ -185,6 +186,7 @@ def verify_stream(stream: ImageStream, sha256: str, where: str) -> ImageStream:
     """
 
     def chunks() -> Iterator[ImageArray]:
+        """Yield the images, and compare their hash at the end."""
         count, _, height, width = stream.shape
         digest = hashlib.sha256(struct.pack(">IIII", 0x0803, count, height, width))
         for chunk in stream.chunks():

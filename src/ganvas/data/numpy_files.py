@@ -166,6 +166,7 @@ def read_npy(path: Path) -> ImageStream:
         return stream
 
     def in_place() -> ImageArray:
+        """The images as a memory map of the file."""
         return map_file(path, array.offset, stream.shape)
 
     return replace(stream, in_place=in_place)

@@ -83,6 +83,7 @@ def resize_stream(stream: ImageStream, resize: Resize | None, where: str) -> Ima
         )
 
     def chunks() -> Iterator[ImageArray]:
+        """Yield the resized images."""
         for chunk in stream.chunks():
             yield _resize_chunk(chunk, resize)
 

@@ -149,6 +149,7 @@ def view(x: Tensor, source: torch.Generator) -> Tensor:
     """Images float32 [n, C, H, W] in [0, 1] -> another view of each, of the same size."""
 
     def uniform(low: float, high: float) -> Tensor:
+        """Random numbers [n], one for each image."""
         return torch.empty(len(x)).uniform_(low, high, generator=source)
 
     scale = uniform(_SMALLEST_CROP, 1)

@@ -46,9 +46,11 @@ class _Sums:
     second: Tensor  # float64 [D, D]
 
     def minus(self, other: _Sums) -> _Sums:
+        """The sums without those of a part."""
         return _Sums(self.count - other.count, self.first - other.first, self.second - other.second)
 
     def moments(self, center: Tensor) -> Moments:
+        """Mean and covariance of the samples."""
         mean = self.first / self.count
         covariance = (self.second - torch.outer(self.first, mean)) / (self.count - 1)
         return Moments(center + mean, covariance, self.count)
