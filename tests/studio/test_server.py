@@ -1,5 +1,6 @@
 """The server: starting, streaming, restarting, and the runs that go on without it."""
 
+import base64
 import contextlib
 import http.client
 import json
@@ -312,3 +313,48 @@ def test_a_stalled_client_does_not_make_the_server_grow(own, tmp_path):
     for connection in connections:
         connection.sock.close()
         connection.close()
+
+
+def test_a_step_in_slow_motion_a_drawing_and_a_quiz_are_answered(studio, studio_root):
+    run = studio.run_id("discs")
+    before = {p: p.stat().st_mtime_ns for p in (studio_root / "discs").rglob("*")}
+    step = studio.post(f"/api/runs/{run}/slow", {"turns": "DG"}).json
+    assert len(step["images"]) == 4
+    assert step["shape"] == [8, 12, 12, 1]
+    image = np.asarray(ganvas.open_run(studio_root / "discs").sample(1, seed=1))[0].transpose(1, 2, 0)
+    body = {"image": base64.b64encode(np.ascontiguousarray(image).tobytes()).decode()}
+    answer = studio.post(f"/api/runs/{run}/project", body).json
+    made = np.frombuffer(base64.b64decode(answer["image"]), np.uint8).reshape(12, 12, 1)
+    assert np.sqrt(((made.astype(float) - image) ** 2).mean()) == pytest.approx(answer["error"])
+    edited = {**body, "start": answer["z"], "mask": base64.b64encode(bytes(144)).decode()}
+    assert studio.post(f"/api/runs/{run}/project", edited).status == 200
+    quiz = studio.post(f"/api/runs/{run}/quiz", {"seed": 3, "count": 10}).json
+    known = {image.tobytes() for image in tiny.images().transpose(0, 2, 3, 1)}
+    shown = np.frombuffer(base64.b64decode(quiz["images"]), np.uint8).reshape(quiz["shape"])
+    assert [image.tobytes() in known for image in shown] == quiz["real"]
+    seen = studio.post(f"/api/runs/{run}/saliency", {"seeds": [1, 2]}).json
+    assert (len(seen["probability"]), seen["shape"]) == (2, [2, 12, 12, 1])
+    assert {p: p.stat().st_mtime_ns for p in (studio_root / "discs").rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("slow", {"turns": "X"}),
+        ("slow", {"seed": -1}),
+        ("project", {}),
+        ("project", {"image": "x"}),
+        ("project", {"image": "AAAA"}),
+        ("quiz", {"count": 0}),
+        ("quiz", {"count": 10**9}),
+        ("saliency", {}),
+        ("quiz", {"seed": "1"}),
+        ("slow", {"turns": 500 * "D"}),
+        ("slow", {"step": 12345}),
+    ],
+)
+def test_wrong_requests_for_these_are_refused_in_a_line(studio, route, body):
+    answer = studio.post(f"/api/runs/{studio.run_id('discs')}/{route}", body)
+    assert answer.status in (400, 500)
+    assert answer.json["message"]
+    assert "ended" not in answer.json["message"]

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from ganvas.runs.run import Run
 
 
-def discriminate(run: Run, images: ImageArray) -> list[float]:
+def discriminate(run: Run, images: ImageArray, *, step: int | str | None = None) -> list[float]:
     """The logit of the trained discriminator for each image; see `Run.discriminate`."""
-    network = run.discriminator()
+    network = run.discriminator(step=step)
     expected = run.record.data.image_shape
     if images.shape[1:] != expected:
         raise UserError(

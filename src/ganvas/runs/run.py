@@ -350,7 +350,7 @@ class Run:
         animation.animate(self.directory.sample_files(), path, subsample=fewer)
         return Animation(path)
 
-    def discriminate(self, images: ImageArray) -> list[float]:
+    def discriminate(self, images: ImageArray, *, step: StepChoice = None) -> list[float]:
         """The discriminator's logit for each image uint8 [N, C, H, W]; above 0 it calls it real.
 
         In a conditional run it is the highest of the logits of all classes.
@@ -358,7 +358,7 @@ class Run:
         Raises:
             UserError: images of another shape than the run's.
         """
-        return discriminate(self, images)
+        return discriminate(self, images, step=step)
 
     def compare_fixed_fakes(self) -> tuple[ImageBatch, list[float], list[float]]:
         """One fixed z through the generator before and after training, judged before and after.

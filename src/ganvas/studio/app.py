@@ -95,6 +95,10 @@ class Studio:
                 Route("/api/runs/{run}/generate", self.generate, methods=post),
                 Route("/api/runs/{run}/neighbors", self.neighbors, methods=post),
                 Route("/api/runs/{run}/directions", self.directions, methods=post),
+                Route("/api/runs/{run}/slow", self.slow_motion, methods=post),
+                Route("/api/runs/{run}/project", self.project, methods=post),
+                Route("/api/runs/{run}/saliency", self.saliency, methods=post),
+                Route("/api/runs/{run}/quiz", self.quiz, methods=post),
             ],
             exception_handlers={
                 APIError: _api_error,
@@ -291,6 +295,22 @@ class Studio:
     async def directions(self, request: Request) -> Response:
         """Directions of the run's latent space."""
         return JSONResponse((await self._run_job(request, "directions", seconds=300))[0])
+
+    async def slow_motion(self, request: Request) -> Response:
+        """A training step in slow motion."""
+        return JSONResponse((await self._run_job(request, "slow", seconds=300))[0])
+
+    async def project(self, request: Request) -> Response:
+        """The generator's image that is nearest to a drawing."""
+        return JSONResponse((await self._run_job(request, "project", seconds=300))[0])
+
+    async def saliency(self, request: Request) -> Response:
+        """What D looks at in generated images."""
+        return JSONResponse((await self._run_job(request, "saliency"))[0])
+
+    async def quiz(self, request: Request) -> Response:
+        """Real and generated images, and what D says of them."""
+        return JSONResponse((await self._run_job(request, "quiz", seconds=300))[0])
 
     async def _run_job(self, request: Request, kind: str, *, seconds: float = 60) -> tuple[JSON, bytes]:
         path = await self._path(request)

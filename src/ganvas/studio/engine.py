@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,11 +19,17 @@ import numpy as np
 import torch
 
 import ganvas
+from ganvas.data.image_set import ImageSet
 from ganvas.errors import GanvasError, MachineError, UserError, printable
 from ganvas.runs import latents
 from ganvas.runs.copies import NearestImages
+from ganvas.runs.discriminate import discriminate
+from ganvas.runs.inversion import project, saliency
 from ganvas.runs.plan import estimated_seconds
+from ganvas.runs.resume import reload_data
 from ganvas.runs.run import Run
+from ganvas.runs.slow_motion import SlowMotion, signed_map
+from ganvas.utils import memory
 from ganvas.utils.images import ImageArray, encode_png, make_grid, to_pil
 
 JSON = dict[str, Any]
@@ -30,6 +37,7 @@ Answer = tuple[JSON, bytes]
 
 MAX_IMAGES = 1_024  # of one answer
 _OPEN_RUNS = 8
+_SHOWN_LATENTS = 64  # numbers of z that are sent
 _PREVIEW_COLUMNS, _PREVIEW_ROWS = 8, 4
 
 
@@ -39,6 +47,8 @@ class Engine:
     def __init__(self) -> None:
         self._runs: dict[str, Run] = {}
         self._real: dict[str, NearestImages] = {}
+        self._slow: tuple[tuple[str, int, int], SlowMotion] | None = None
+        self._images: tuple[str, ImageSet] | None = None
 
     def answer(self, job: Mapping[str, Any]) -> Answer:
         """Do a job.
@@ -51,6 +61,10 @@ class Engine:
             "neighbors": self.neighbors,
             "directions": self.directions,
             "preview": preview_data,
+            "slow": self.slow_motion,
+            "project": self.project,
+            "saliency": self.saliency,
+            "quiz": self.quiz,
         }
         torch.set_num_threads(int(job.get("threads", 1)))
         return kinds[job["kind"]](job)
@@ -83,7 +97,7 @@ class Engine:
             "message": result.message,
             "distances": result.distances,
             "shape": _shape(result.images),
-            "images": base64.b64encode(_bytes(result.images)).decode(),
+            "images": _encoded(result.images),
         }, b""
 
     def directions(self, job: Mapping[str, Any]) -> Answer:
@@ -91,6 +105,80 @@ class Engine:
         run = self._run(job["run"])
         directions = latents.find_directions(run, run.resolve_step(job.get("step")))
         return {"directions": [{"name": d.name, "kind": d.kind, "r2": d.r2} for d in directions]}, b""
+
+    def slow_motion(self, job: Mapping[str, Any]) -> Answer:
+        """A training step on eight real images, after some turns of D and G on a copy of the run."""
+        run, turns, seed = self._run(job["run"]), str(job.get("turns", "")), whole(job.get("seed", 0), "seed")
+        key = (job["run"], run.resolve_step(job.get("step")), seed)
+        if self._slow is None or self._slow[0] != key:
+            self._slow = (key, SlowMotion(run, key[1], seed))
+        frame = self._slow[1].after(turns)
+        parts = (frame.real, frame.fake, frame.real_gradient, frame.fake_gradient)
+        return {
+            "step": key[1],
+            "turns": turns,
+            "objective": run.recipe.objective,
+            "z": frame.z[:, :_SHOWN_LATENTS].tolist(),
+            "real_probability": frame.real_probability,
+            "fake_probability": frame.fake_probability,
+            "discriminator_loss": _or_none(frame.discriminator_loss),
+            "generator_loss": _or_none(frame.generator_loss),
+            "discriminator_norm": _or_none(frame.discriminator_norm),
+            "generator_norm": _or_none(frame.generator_norm),
+            "shape": _shape(frame.real),
+            "images": [_encoded(part) for part in parts],
+        }, b""
+
+    def project(self, job: Mapping[str, Any]) -> Answer:
+        """The image of the generator that is nearest to a drawing, or to a part of one."""
+        run = self._run(job["run"])
+        channels, height, width = run.record.data.image_shape
+        target = _decoded(job.get("image"), (height, width, channels), "image").transpose(2, 0, 1)
+        mask = None if job.get("mask") is None else _decoded(job["mask"], (height, width), "mask")
+        start = job.get("start")
+        label = None if job.get("label") is None else whole(job["label"], "label")
+        result = project(
+            run, np.ascontiguousarray(target), step=run.resolve_step(job.get("step")), label=label, mask=mask,
+            start=None if start is None else torch.tensor(_numbers(start, "start")),
+        )  # fmt: skip
+        return {
+            "z": result.z.tolist(),
+            "label": result.label,
+            "error": result.error,
+            "shape": [1, height, width, channels],
+            "image": _encoded(result.image[None]),
+        }, b""
+
+    def saliency(self, job: Mapping[str, Any]) -> Answer:
+        """D's probabilities for generated images, and what of each decides it."""
+        run = self._run(job["run"])
+        step = run.resolve_step(job.get("step"))
+        points = read_points(run, job, step)
+        return self._judged(run, latents.render(run, points, step), step), b""
+
+    def quiz(self, job: Mapping[str, Any]) -> Answer:
+        """Real and generated images in a random order, with D's probabilities: you against D."""
+        run, seed = self._run(job["run"]), whole(job.get("seed", 0), "seed")
+        count, step = whole(job.get("count", 12), "count"), run.resolve_step(job.get("step"))
+        _check_count(count)
+        if self._images is None or self._images[0] != job["run"]:
+            self._images = (job["run"], reload_data(run.record, None, memory.MMAP_THRESHOLD))
+        data, rng = self._images[1], np.random.default_rng(seed)
+        truth = rng.random(count) < 0.5  # whether each is real
+        rows = np.sort(rng.choice(len(data), int(truth.sum())))
+        images = np.asarray(run.sample(count, seed=seed, step=step)).copy()
+        images[truth] = data.images[rows][rng.permutation(len(rows))]
+        return {"real": truth.tolist(), **self._judged(run, images, step)}, b""
+
+    def _judged(self, run: Run, images: ImageArray, step: int) -> JSON:
+        logits = discriminate(run, images, step=step)
+        return {
+            "step": step,
+            "probability": torch.tensor(logits).sigmoid().tolist(),
+            "shape": _shape(images),
+            "images": _encoded(images),
+            "maps": _encoded(signed_map(saliency(run, images, step=step))),
+        }
 
     def _run(self, path: str) -> Run:
         """The run, opened; again where it has been trained on or replaced since."""
@@ -133,6 +221,40 @@ def read_points(run: Run, job: Mapping[str, Any], step: int) -> latents.Points:
     return latents.Points.of(
         run, blends, label=label, truncation=truncation, directions=directions, step=step
     )
+
+
+def whole(value: object, name: str) -> int:
+    """The whole number from 0 on that `value` is.
+
+    Raises:
+        UserError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise UserError(f"{name}: expected a whole number from 0 on")
+    return value
+
+
+def _numbers(value: object, name: str) -> list[float]:
+    try:
+        return [_finite(x) for x in value]  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        raise UserError(f"{name}: expected numbers") from None
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _encoded(images: ImageArray) -> str:
+    return base64.b64encode(_bytes(images)).decode()
+
+
+def _decoded(value: object, shape: tuple[int, ...], name: str) -> ImageArray:
+    try:
+        content = base64.b64decode(value, validate=True)  # type: ignore[arg-type]
+        return np.frombuffer(content, np.uint8).reshape(shape)
+    except (TypeError, ValueError):
+        raise UserError(f"{name}: expected {math.prod(shape)} bytes of {list(shape)} in base64") from None
 
 
 def _finite(value: object) -> float:
