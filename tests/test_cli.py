@@ -468,11 +468,11 @@ def test_a_lost_animation_is_made_again_by_resume(work):
 def test_a_directory_that_a_killed_start_left_bare_can_be_used(work):
     data = tiny.data_file(work)
     (work / "r" / "samples").mkdir(parents=True)
-    (work / "r" / ".run.json.abc.partial").write_text("{")
+    (work / "r" / ".run.json.abc1_def.partial").write_text("{")
     (work / "r" / ".lock").write_text("")
     words = ["train", "mlp", "--data", str(data), "--out", "r", "--steps", "1", *tiny.words("mlp")]
     assert main(words) == 0
-    assert not (work / "r" / ".run.json.abc.partial").exists()
+    assert not (work / "r" / ".run.json.abc1_def.partial").exists()
 
 
 OWN = """

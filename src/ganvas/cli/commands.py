@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganvas.errors import UserError
+from ganvas.utils.output import print_json, print_line, print_lines
 
 if TYPE_CHECKING:
     from ganvas.cli import options
@@ -23,7 +23,7 @@ def train(a: options.TrainCommandOptions) -> None:
 
     plan = prepare(a)
     if a.dry_run:
-        print(plan)
+        print_lines(plan.lines())
     else:
         start(plan, a)
 
@@ -55,15 +55,15 @@ def show(a: options.ShowOptions) -> None:
     from ganvas.runs.summary import summary
 
     run = Run.open(a.run)
-    print("\n".join(summary(run)))
+    print_lines(summary(run))
     if a.layers:
         from ganvas.profiling.flops import layer_table
 
-        print("\n".join(["", *layer_table(run.recipe, run.record.data.image_shape)]))
+        print_lines(["", *layer_table(run.recipe, run.record.data.image_shape)])
     if a.directions:
         from ganvas.runs.latents import direction_table
 
-        print("\n".join(["", *direction_table(run)]))
+        print_lines(["", *direction_table(run)])
 
 
 def sample(a: options.SampleOptions) -> None:
@@ -76,7 +76,7 @@ def sample(a: options.SampleOptions) -> None:
     out = images.save(a.out or run.path / "sample.png")
     _, channels, height, width = images.shape
     color = "gray" if channels == 1 else "RGB"
-    print(f"{len(images)} images of {height}x{width} {color} pixels in {out}{_best_step(run, a)}")
+    print_line(f"{len(images)} images of {height}x{width} {color} pixels in {out}{_best_step(run, a)}")
 
 
 def blend(a: options.BlendOptions) -> None:
@@ -90,7 +90,7 @@ def blend(a: options.BlendOptions) -> None:
         directions=parse_amounts(a.directions or ()),
     )  # fmt: skip
     _print_notes(run.notes)
-    print(f"{len(images)} images in {images.save(a.out or run.path / 'blend.png')}")
+    print_line(f"{len(images)} images in {images.save(a.out or run.path / 'blend.png')}")
 
 
 def interpolate(a: options.InterpolateOptions) -> None:
@@ -103,7 +103,7 @@ def interpolate(a: options.InterpolateOptions) -> None:
     _print_notes(run.notes)
     image = images.save(out or run.path / "interpolation.png")
     gif = images.save_gif(image.with_suffix(".gif"))
-    print(f"{a.rows} walks of {a.columns} images in {image} and {gif}")
+    print_line(f"{a.rows} walks of {a.columns} images in {image} and {gif}")
 
 
 def animate(a: options.AnimateOptions) -> None:
@@ -111,7 +111,7 @@ def animate(a: options.AnimateOptions) -> None:
     from ganvas.runs.run import Run
 
     out = _out_path(a.out, ".gif")
-    print(Run.open(a.run).animate(out, subsample=a.subsample))
+    print_line(str(Run.open(a.run).animate(out, subsample=a.subsample)))
 
 
 def discriminate(a: options.DiscriminateOptions) -> None:
@@ -122,7 +122,7 @@ def discriminate(a: options.DiscriminateOptions) -> None:
     run = Run.open(a.run)
     lines = discrimination_table(run, a.images, a.resize)
     _print_notes(run.notes)
-    print("\n".join(lines))
+    print_lines(lines)
 
 
 def evaluate(a: options.EvaluateOptions) -> None:
@@ -137,11 +137,11 @@ def evaluate(a: options.EvaluateOptions) -> None:
     files = result.files if out is None else (*result.files, result.save(out))
     _print_notes(result.notes)
     if a.json:
-        print(json.dumps(result.as_json()))
+        print_json(result.as_json())
         return
-    print("\n".join(result.lines()))
+    print_lines(result.lines())
     if files:
-        print(f"written: {', '.join(map(str, files))}")
+        print_line(f"written: {', '.join(map(str, files))}")
 
 
 def compare(a: options.CompareOptions) -> None:
@@ -152,10 +152,10 @@ def compare(a: options.CompareOptions) -> None:
     comparison = compare_runs(a.runs)
     page = comparison.save(out or "comparison.html")
     if a.json:
-        print(json.dumps(comparison.as_json()))
+        print_json(comparison.as_json())
         return
-    print("\n".join(comparison.lines()))
-    print(f"written: {page}")
+    print_lines(comparison.lines())
+    print_line(f"written: {page}")
 
 
 def report(a: options.ReportOptions) -> None:
@@ -167,7 +167,7 @@ def report(a: options.ReportOptions) -> None:
     run = Run.open(a.run)
     page, left_out = write_report(run, out)
     _print_notes([*run.notes, *([left_out] if left_out else [])])
-    print(page)
+    print_line(str(page))
 
 
 def bench(a: options.BenchOptions) -> None:
@@ -186,7 +186,10 @@ def bench(a: options.BenchOptions) -> None:
         resize=a.resize,
         mmap_threshold=a.mmap_threshold,
     )
-    print(json.dumps(result.as_json()) if a.json else "\n".join(result.lines()))
+    if a.json:
+        print_json(result.as_json())
+    else:
+        print_lines(result.lines())
 
 
 def recipes(a: options.RecipesOptions) -> None:
@@ -194,14 +197,14 @@ def recipes(a: options.RecipesOptions) -> None:
     from ganvas.profiling.flops import recipe_table
 
     del a
-    print("\n".join(recipe_table()))
+    print_lines(recipe_table())
 
 
 def recipes_show(a: options.RecipeOptions) -> None:
     """`ganvas recipes show`."""
     from ganvas import recipes as known
 
-    print(known.load_recipe(a.name).with_overrides(a.overrides or {}).to_json())
+    print_json(known.load_recipe(a.name).with_overrides(a.overrides or {}).model_dump(mode="json"), indent=2)
 
 
 def recipes_layers(a: options.RecipeOptions) -> None:
@@ -211,7 +214,7 @@ def recipes_layers(a: options.RecipeOptions) -> None:
 
     recipe = known.load_recipe(a.name).with_overrides(a.overrides or {})
     side = recipe.image_size or 28
-    print("\n".join(layer_table(recipe, (1, side, side))))
+    print_lines(layer_table(recipe, (1, side, side)))
 
 
 def data(a: options.DataOptions) -> None:
@@ -223,13 +226,13 @@ def data(a: options.DataOptions) -> None:
     images = load_dataset(
         a.name, split=a.split or "train", size=a.size, resize=a.resize, mmap_threshold=a.mmap_threshold
     )
-    print("\n".join(describe_dataset(images).lines()))
+    print_lines(describe_dataset(images).lines())
     test = "" if a.split else describe_test_split(a.name, size=a.size, resize=a.resize)
     if test:
-        print(f"{test} (--split test)")
+        print_line(f"{test} (--split test)")
     out = out or Path(f"{images.name}-preview.png")
     count = save_preview(images, out)
-    print(f"preview      {out} (the first {count}, row by row)")
+    print_line(f"preview      {out} (the first {count}, row by row)")
 
 
 def _out_path(out: str | None, *suffixes: str) -> Path | None:
@@ -250,5 +253,4 @@ def _best_step(run: Run, a: options.SampleOptions) -> str:
 
 
 def _print_notes(notes: Iterable[str]) -> None:
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+    print_lines((f"note: {note}" for note in notes), sys.stderr)

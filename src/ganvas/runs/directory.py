@@ -364,6 +364,7 @@ class RunDirectory:
         try:
             content = read_regular(path, limit=MAX_RECORD_BYTES, follow_links=False)
             values = json.loads(content, parse_constant=_refuse_constant)
+            json.dumps(values, ensure_ascii=False).encode()  # refuses half a surrogate pair, in keys as well
         except (FileNotFoundError, NotADirectoryError):
             raise RunError(
                 f"no run at {self.path}: expected a directory with run.json, as 'ganvas train' makes"

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from ganvas.data import ImageSet, load_dataset
-from ganvas.errors import DataError, GanvasError, StorageError, UserError, printable
+from ganvas.errors import DataError, GanvasError, StorageError, UserError, printable, shorten
 from ganvas.evaluation import (
     Evaluation,
     Reference,
@@ -32,6 +32,7 @@ from ganvas.utils.images import ImageArray
 from ganvas.utils.io import write_json
 
 REPORT_IMAGES = 1_000  # images drawn for a report's nearest neighbors
+MISSING_MODES = 20  # named in the output
 MAX_IMAGES = 100_000  # images scored: beyond that nothing changes but the time
 
 
@@ -118,12 +119,14 @@ class EvaluationResult:
         ]
 
     def _mode_lines(self, values: dict[str, Any]) -> list[str]:
+        names = values.get("modes_missing", ())
         missing = [
-            f"{printable(name)} ({values['modes_histogram'][name]:.1%} of the images, "
+            f"{printable(shorten(name))} ({values['modes_histogram'][name]:.1%} of the images, "
             f"{values['modes_expected'][name]:.1%} of the real ones)"
-            for name in values.get("modes_missing", ())
+            for name in names[:MISSING_MODES]
         ]
-        return [f"missing: {'; '.join(missing)}"] if missing else []
+        more = f"; and {len(names) - MISSING_MODES:,} more" if len(names) > MISSING_MODES else ""
+        return [f"missing: {'; '.join(missing)}{more}"] if missing else []
 
 
 def evaluate(

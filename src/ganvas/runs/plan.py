@@ -35,6 +35,7 @@ from ganvas.training import updates
 from ganvas.training.conditioning import conditioning_labels
 from ganvas.training.state import TrainState, new_state
 from ganvas.utils import devices
+from ganvas.utils.output import one_line
 
 MIN_IMAGES_PER_CLUSTER = 10  # on average: fewer are soon memorized
 MAX_HINTED_CLASSES = 100  # many more are names rather than kinds
@@ -65,7 +66,7 @@ class TrainingPlan:
     device: torch.device
 
     def __str__(self) -> str:
-        return "\n".join(self.lines())
+        return "\n".join(map(one_line, self.lines()))
 
     def lines(self) -> list[str]:
         """The plan for people, as `ganvas train --dry-run` prints it."""

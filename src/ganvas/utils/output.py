@@ -125,8 +125,10 @@ def one_line(text: str) -> str:
 
 
 def print_line(line: str, stream: TextIO | None = None) -> None:
-    """Print one line on standard output, or on `stream`."""
-    tolerant(sys.stdout if stream is None else stream).write(f"{one_line(line)}\n")
+    """Print one line on standard output, or on `stream`; it is there at once."""
+    out = tolerant(sys.stdout if stream is None else stream)
+    out.write(f"{one_line(line)}\n")
+    out.flush()
 
 
 def print_lines(lines: Iterable[str], stream: TextIO | None = None) -> None:
