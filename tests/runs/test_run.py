@@ -37,16 +37,6 @@ def test_a_run_scores_itself_as_the_command_line_does(run, capsys):
     assert {**json.loads(capsys.readouterr().out), "seconds": 0} == same
 
 
-def test_scores_are_printed_even_where_they_cannot_be_saved(run, capsys):
-    run.directory.evaluation.unlink()
-    run.directory.evaluation.mkdir()  # nothing can be written there
-    assert cli.main(["evaluate", str(run.path), "--count", "40"]) == 0
-    captured = capsys.readouterr()
-    assert "FID" in captured.out
-    assert "written" not in captured.out
-    assert "note: not saved in the run: " in captured.err
-
-
 def test_a_resumed_run_is_the_same_object_with_the_new_steps(run):
     before = run.sample(2, step="newest").tobytes()
     assert run.resume(steps=4, quiet=True) is run

@@ -15,7 +15,6 @@ from types import FrameType
 from ganvas.errors import MachineError, UserError
 from ganvas.utils.io import storage_errors
 from ganvas.utils.output import print_line
-from ganvas.utils.output import print_line
 
 DEFAULT_PORT = 8265  # or the next that is free
 
