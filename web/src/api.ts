@@ -120,7 +120,10 @@ export async function readEvents(
   let text = "";
   let at = offset;
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await reader.read().catch((error: unknown) => {
+      if (signal.aborted) throw error;
+      throw new ApiError("offline", ""); // the server ended in the middle of its answer
+    });
     if (done) return;
     text += value.replaceAll("\r", "");
     let end: number;

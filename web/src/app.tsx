@@ -87,7 +87,7 @@ function NoAccess() {
     <Empty title={t(access.value === "refused" ? "access.refused" : "access.missing")}>
       <p>{t("access.hint")}</p>
       <pre class="example">
-        <code>http://127.0.0.1:8420/#token=…</code>
+        <code>{`${location.origin}/#token=…`}</code>
       </pre>
       <p class="quiet">{t("access.why")}</p>
     </Empty>

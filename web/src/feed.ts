@@ -26,6 +26,7 @@ export class Feed {
   complete = false;
 
   private offset = 0;
+  private stale = false;
   private stopped = new AbortController();
   private stream: AbortController | null = null;
 
@@ -54,6 +55,7 @@ export class Feed {
       this.health.value = detail.health;
       this.take(metrics);
       this.complete = metrics.steps.length < POINTS / 2;
+      this.stale = false;
       this.error.value = null;
     } catch (error) {
       if (!isAbort(error)) this.error.value = asApiError(error);
@@ -131,7 +133,7 @@ export class Feed {
   private async run(): Promise<void> {
     const { signal } = this.stopped;
     for (let tries = 0; !signal.aborted; ) {
-      if (!this.detail.value) await this.reload();
+      if (!this.detail.value || this.stale) await this.reload();
       if (this.error.value && ["not_found", "unauthorized"].includes(this.error.value.code)) return;
       if (this.detail.value && !this.gone.value) {
         await this.visible();
@@ -148,7 +150,7 @@ export class Feed {
           if (!isAbort(error)) {
             const { code } = asApiError(error);
             if (code === "not_found") this.gone.value = true;
-            if (code === "failed") online.value = false;
+            if (code === "offline") online.value = false;
           }
         }
         if (this.stream.signal.aborted && document.hidden) continue;
@@ -166,6 +168,9 @@ export class Feed {
       const { rows } = data as { rows: Row[] };
       const first = rows[0]?.step ?? 0;
       this.scores = [...this.scores.filter((row) => row.step < first), ...rows];
+      const card = this.card.value;
+      const newest = rows.at(-1);
+      if (card && newest) this.card.value = { ...card, score: { ...card.score, ...newest } };
       this.version.value++;
     } else if (name === "health") {
       this.health.value = [...this.health.value, ...(data as { rows: HealthMessage[] }).rows];
@@ -174,19 +179,24 @@ export class Feed {
       const before = this.card.value;
       if (before) this.card.value = { ...before, ...changed };
       // At its end a run has an evaluation, checkpoints and a best step that the stream does not carry.
-      if (before && before.state !== changed.state && changed.state !== "running") void this.refreshDetail();
+      if (before && before.state !== changed.state && changed.state !== "running") void this.refresh();
     } else if (name === "grid") {
       const { step } = data as { step: number };
       const grids = this.grids.value;
       if (!grids.includes(step)) this.grids.value = [...grids.filter((s) => s < step), step];
     } else if (name === "preview") {
       this.preview.value = data as { step: number; version: number };
+    } else if (name === "reset") {
+      // The run went back to an earlier checkpoint: the log is another one.
+      this.stale = true;
+      this.stream?.abort();
     } else if (name === "gone") {
       this.gone.value = true;
     }
   }
 
-  private async refreshDetail(): Promise<void> {
+  /** Ask again for what the stream does not tell: checkpoints, the evaluation. */
+  async refresh(): Promise<void> {
     try {
       const detail = await get<Detail>(`/runs/${this.id}`, this.stopped.signal);
       this.detail.value = detail;

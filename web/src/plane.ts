@@ -18,6 +18,8 @@ interface Layer {
   key: string;
   level: number;
   tiles: Map<string, Tile>;
+  /** The checkpoint of the tiles. */
+  step: number;
 }
 
 export interface View {
@@ -126,7 +128,7 @@ export class Plane {
   private layer(create: boolean): Layer | undefined {
     const key = JSON.stringify([this.level, this.look]);
     let layer = this.layers.find((l) => l.key === key);
-    if (!layer && create) layer = { key, level: this.level, tiles: new Map() };
+    if (!layer && create) layer = { key, level: this.level, tiles: new Map(), step: -1 };
     if (layer && create) this.layers = [layer, ...this.layers.filter((l) => l !== layer)].slice(0, LAYERS);
     return layer;
   }
@@ -158,7 +160,11 @@ export class Plane {
         look: this.look,
         points: { plane: { x: left * spacing, y: top * spacing, columns, rows, spacing } },
         done: (images) => {
-          this.most = Math.round(Math.max(12, Math.min(400, (BUDGET * images.count) / Math.max(8, images.milliseconds))));
+          // Of a run that trains, "the best checkpoint" becomes another one: its tiles do not mix with the old ones.
+          if (layer.step !== images.step) layer.tiles.clear();
+          layer.step = images.step;
+          const fits = (BUDGET * images.count) / Math.max(8, images.milliseconds);
+          this.most = Math.round(Math.max(32, Math.min(400, (this.most + fits) / 2)));
           for (let n = 0; n < images.count; n++) {
             const key = `${left + (n % columns)},${top + Math.floor(n / columns)}`;
             layer.tiles.set(key, { source: images.canvas, top: n * images.height });

@@ -4,7 +4,7 @@ export function saveCanvas(canvas: HTMLCanvasElement | OffscreenCanvas, name: st
     if (!blob) return;
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
-    link.download = name;
+    link.download = name.replaceAll("/", "-");
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   };

@@ -10,7 +10,7 @@ import { RunImage } from "../images";
 import { go, href, route } from "../router";
 import { useTitle } from "../title";
 import type { Card } from "../types";
-import { Check, Empty, ErrorNote, Loading, Progress, Segmented, Slider, StateMark } from "../ui";
+import { Check, CopyButton, Empty, ErrorNote, Loading, Progress, Segmented, Slider, StateMark } from "../ui";
 import { type Axis, type Compared, Comparison, differences, join, lineOf, onAxis } from "./compare_data";
 
 const MOST_RUNS = 8;
@@ -272,6 +272,10 @@ function Workspace({ ids }: { ids: string[] }) {
     <>
       <div class="compare-bar">
         <Slider label={t("live.time")} min={0} max={last} step="any" value={place} text={text} onInput={(value) => setAt(value >= last ? null : value)} />
+        <CopyButton
+          label={t("copy.command")}
+          text={() => `ganvas compare ${runs.flatMap((run) => (run.detail ? [run.detail.shell_path] : [])).join(" ")}`}
+        />
         <Segmented
           label={t("compare.axis")}
           value={axis}

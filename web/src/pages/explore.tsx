@@ -97,6 +97,17 @@ function Workspace({ feed, card, detail }: { feed: Feed; card: Card; detail: Det
     void state.look.value;
     generator.kick();
   });
+  const running = card.state === "running";
+  useEffect(() => {
+    if (!running) return;
+    const timer = setInterval(() => void feed.refresh(), 10_000);
+    return () => clearInterval(timer);
+  }, [running]);
+  useEffect(() => {
+    // Old checkpoints of a run that trains are deleted.
+    const step = state.step.value;
+    if (step !== null && !detail.checkpoints.includes(step)) state.step.value = null;
+  }, [detail]);
   const uniform = (detail.recipe["latent"] as { distribution?: string } | undefined)?.distribution === "uniform";
   return (
     <div class="explore">

@@ -4,7 +4,7 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { announce } from "../announce";
 import { Feed } from "../feed";
-import { duration, measure, score, t, whole } from "../i18n";
+import { duration, measure, percent, score, t, whole } from "../i18n";
 import { Icon } from "../icons";
 import { href, keepParams, route } from "../router";
 import { useTitle } from "../title";
@@ -224,7 +224,7 @@ export function LivePage({ id }: { id: string }) {
   });
   const card = feed.card.value;
   const detail = feed.detail.value;
-  useTitle(card?.name ?? "");
+  useTitle(card ? (card.state === "running" ? `${percent(card.step / (card.steps || 1))} ${card.name}` : card.name) : "");
   const before = useSignal("");
   useSignalEffect(() => {
     const now = feed.card.value;

@@ -113,7 +113,7 @@ export function LiveCharts({ feed, detail, stage }: { feed: Feed; detail: Detail
           shownScores.map((key) => {
             const info = detail.metrics_info.find((m) => m.key === key);
             const name = info?.name ?? key.toUpperCase();
-            const baseline = evaluation?.[`${key}_baseline`] ?? null;
+            const baseline = evaluation?.[`${key}_baseline`] ?? detail.card.score?.[`${key}_baseline`] ?? null;
             const dashed = baseline !== null && (!log || baseline > 0);
             const lines: Line[] = [{ label: name, color: 0, points: true }];
             if (dashed) lines.push({ label: t("chart.baseline"), color: 5, dash: true });

@@ -8,8 +8,9 @@ import { Pixels } from "../images";
 import { Latest } from "../latest";
 import { go, route } from "../router";
 import { useTitle } from "../title";
-import type { DataChoices, Preview, RecipeKey, Recipes } from "../types";
-import { Check, ErrorNote, Field, Loading, Segmented } from "../ui";
+import type { About, DataChoices, Preview, RecipeKey, Recipes } from "../types";
+import { commandLine } from "../shell";
+import { Check, CopyButton, ErrorNote, Field, Loading, Segmented } from "../ui";
 import { DataPart } from "./new_data";
 import { Settings } from "./new_settings";
 
@@ -127,6 +128,7 @@ function PreviewPart({ preview, busy, error }: { preview: Preview | null; busy: 
 
 export function NewPage() {
   const [choices, setChoices] = useState<DataChoices | null>(null);
+  const [folder, setFolder] = useState("runs");
   const [recipes, setRecipes] = useState<Recipes | null>(null);
   const [keys, setKeys] = useState<RecipeKey[] | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
@@ -137,6 +139,7 @@ export function NewPage() {
   useTitle(t("nav.new"));
 
   useEffect(() => {
+    get<About>("/about").then((about) => setFolder(about.runs_dir), () => undefined);
     Promise.all([get<DataChoices>("/data"), get<Recipes>("/recipes")]).then(
       ([data, list]) => {
         setChoices(data);
@@ -177,6 +180,20 @@ export function NewPage() {
     ...recipes.budgets.map((b) => ({ value: b, label: budgetText(b) })),
     { value: "steps", label: t("new.steps") },
   ];
+
+  const command = (): string => {
+    const asked = body(form, known);
+    const words: (string | number)[] = ["ganvas", "train", ...(form.recipe ? [form.recipe] : [])];
+    for (const name of ["data", "budget", "steps", "clusters", "seed", "size", "resize"]) {
+      const value = asked[name];
+      if (value !== null && value !== "" && !(name === "seed" && value === 0)) words.push(`--${name}`, value as string | number);
+    }
+    if (form.conditional) words.push("--conditional");
+    for (const [key, value] of Object.entries(form.overrides)) {
+      words.push("--set", `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`);
+    }
+    return commandLine([...words, "--out", `${folder}/${form.name.trim() || form.recipe || "run"}`]);
+  };
 
   const submit = async (): Promise<void> => {
     setStarting(true);
@@ -275,6 +292,7 @@ export function NewPage() {
             {starting ? <span class="spinner" aria-hidden="true" /> : <Icon name="play" />}
             {t(starting ? "new.starting" : "new.start")}
           </button>
+          {!form.upload && form.data && <CopyButton label={t("copy.command")} text={command} />}
         </section>
       </aside>
     </form>
