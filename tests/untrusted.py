@@ -42,7 +42,7 @@ def replaced(document, path, text):
 
 
 def leaves_replaced(document, text, keep=()):
-    """The document as JSON text with `text` for every value that holds no others, except of keys in `keep`."""
+    """The document as JSON text with `text` for each value that holds no others, except of keys in `keep`."""
 
     def all_of(value):
         if isinstance(value, dict) and value:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganvas.errors import UserError
+from ganvas.errors import StorageError, UserError
 from ganvas.utils.output import print_json, print_line, print_lines
 
 if TYPE_CHECKING:
@@ -134,13 +134,16 @@ def evaluate(a: options.EvaluateOptions) -> None:
         a.subject, data=a.data, count=a.count, seed=a.seed, step=a.step, ema=a.ema, features=a.features,
         size=a.size, resize=a.resize,
     )  # fmt: skip
-    files = result.files if out is None else (*result.files, result.save(out))
     _print_notes(result.notes)
     if a.json:
         print_json(result.as_json())
-        return
-    print_lines(result.lines())
-    if files:
+    else:
+        print_lines(result.lines())
+    if result.unsaved and out is None:
+        raise StorageError(result.unsaved)
+    files = result.files if out is None else (*result.files, result.save(out))
+    _print_notes([result.unsaved] if result.unsaved else [])
+    if files and not a.json:
         print_line(f"written: {', '.join(map(str, files))}")
 
 
@@ -226,6 +229,7 @@ def data(a: options.DataOptions) -> None:
     images = load_dataset(
         a.name, split=a.split or "train", size=a.size, resize=a.resize, mmap_threshold=a.mmap_threshold
     )
+    _print_notes([images.note] if images.note else [])
     print_lines(describe_dataset(images).lines())
     test = "" if a.split else describe_test_split(a.name, size=a.size, resize=a.resize)
     if test:

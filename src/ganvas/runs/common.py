@@ -11,15 +11,15 @@ import torch
 
 import ganvas
 from ganvas.callbacks.base import Callback, load_callback
-from ganvas.callbacks.progress import make_display
+from ganvas.callbacks.progress import Display, make_display
 from ganvas.data import DATASET_NAMES, ImageSet
 from ganvas.data.batches import Batches
 from ganvas.data.clusters import Labels
-from ganvas.errors import GanvasError, UserError
+from ganvas.errors import GanvasError, StorageError, UserError
 from ganvas.recipes.schema import Recipe
 from ganvas.report import report
 from ganvas.runs.directory import RunDirectory
-from ganvas.runs.evaluate import evaluate_run, save_evaluation
+from ganvas.runs.evaluate import EvaluationResult, evaluate_run, save_evaluation
 from ganvas.runs.run import Run
 from ganvas.training.objectives import OBJECTIVES, as_objective
 from ganvas.utils import devices
@@ -46,20 +46,42 @@ def evaluate_and_report(directory: RunDirectory, *, images: ImageSet, quiet: boo
     """Score the finished run's best generator on many images, and write its report.
 
     `images` are those it was trained on: they are not read again.
+
+    Raises:
+        StorageError: the disk is full or not writable; `resume` writes what is missing.
+        KeyboardInterrupt: stopped by the user; `resume` does the rest.
     """
     run = Run.open(directory.path)
     display = make_display(run.record.steps, run.record.steps, quiet=quiet)
-    scores, extras = run.recipe.scores, None
-    if scores is not None:
-        try:
-            result = evaluate_run(run, count=scores.final, images=images)
-            extras = save_evaluation(run, result)
-            for line in [*(f"note: {note}" for note in result.notes), *result.lines()]:
-                display.say(line)
-        except GanvasError as error:  # a failed score must not lose the run
-            display.say(f"note: no scores: {error}")
-    display.say(f"report       {report(run, extras=extras)}")
+    try:
+        result = _final_evaluation(run, images, display)
+        extras = None if result is None else save_evaluation(run, result)
+        display.say(f"report       {report(run, extras=extras)}")
+    except StorageError as error:
+        raise StorageError(
+            f"{error}; training is complete, and ganvas resume {directory.shell_path} writes what is missing"
+        ) from error
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"stopped before the run was scored; training is complete, and "
+            f"ganvas resume {directory.shell_path} scores it"
+        ) from None
     return run
+
+
+def _final_evaluation(run: Run, images: ImageSet, display: Display) -> EvaluationResult | None:
+    """The scores of the recipe's final number of images, displayed; None where there are none."""
+    scores = run.recipe.scores
+    if scores is None:
+        return None
+    try:
+        result = evaluate_run(run, count=scores.final, images=images)
+    except GanvasError as error:  # a failed score must not lose the run
+        display.say(f"note: no scores: {error}")
+        return None
+    for line in [*(f"note: {note}" for note in result.notes), *result.lines()]:
+        display.say(line)
+    return result
 
 
 def validate_seed(seed: int | None) -> int | None:

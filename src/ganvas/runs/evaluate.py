@@ -51,6 +51,7 @@ class EvaluationResult:
         notes: what the user should know, a line each.
         accuracy: the classification accuracy score and that of real images, of a conditional run.
         files: what was written to the run's directory.
+        unsaved: why its scores could not be kept there, in a line.
     """
 
     evaluation: Evaluation
@@ -63,6 +64,7 @@ class EvaluationResult:
     notes: tuple[str, ...] = ()
     accuracy: tuple[Estimate, float] | None = None
     files: tuple[Path, ...] = ()
+    unsaved: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """`Evaluation.as_json` with `subject`, `step` and `seconds`."""
@@ -145,7 +147,8 @@ def evaluate(
     """Score a run's generator, or the images of a path, against real images.
 
     Where nothing but the number and seed of a run's images was asked for, the scores are kept in the run
-    (`evaluation.json`, `neighbors.png`, `report.html`): runs are compared by them.
+    (`evaluation.json`, `neighbors.png`, `report.html`): runs are compared by them. Where that fails, as in a
+    directory that may not be written, they are returned all the same, and `unsaved` says why.
 
     Args:
         subject: a run or its directory; or a folder or .zip of images, a .npz or a .npy.
@@ -174,8 +177,9 @@ def evaluate(
             return dataclasses.replace(result, notes=(*result.notes, note))
         try:
             page = report(run, extras=save_evaluation(run, result))
-        except StorageError as error:
-            return dataclasses.replace(result, notes=(*result.notes, f"not saved in the run: {error}"))
+        except StorageError as error:  # the work is done: the scores must not be lost
+            unsaved = f"the scores were not kept in the run: {error}, or keep them in a file of yours (out)"
+            return dataclasses.replace(result, unsaved=unsaved)
         return dataclasses.replace(result, files=(run.directory.evaluation, run.directory.neighbors, page))
     if step is not None:
         raise UserError(f"step is for a run, and {subject} is none (no run.json there)")

@@ -115,17 +115,23 @@ def resume_from_options(o: ResumeOptions, images: ImageSet | None = None) -> Run
 
 
 def _finish(directory: RunDirectory, step: int, images: ImageSet, display: Display, *, quiet: bool) -> Run:
-    """The complete run, with the results that a kill at its end kept from being written."""
+    """The complete run, with the results that a kill or a full disk at its end kept from being written."""
     display.say(
         f"{directory.path} is complete at step {step}; to train on, give a longer length: "
         f"ganvas resume {directory.shell_path} --steps {2 * step}"
     )
     run = Run.open(directory.path)
     if not directory.animation.exists():
-        run.animate()
-    if run.recipe.scores is not None and not directory.evaluation.exists():
-        return evaluate_and_report(directory, images=images, quiet=quiet)
-    return run
+        try:
+            run.animate()
+        except RunError as error:  # a grid is damaged; what was trained is whole
+            display.say(f"note: no animation: {error}")
+    results = [directory.report]
+    if run.recipe.scores is not None:
+        results += [directory.evaluation, directory.neighbors]
+    if all(file.exists() for file in results):
+        return run
+    return evaluate_and_report(directory, images=images, quiet=quiet)
 
 
 def _make_update(recipe: Recipe, steps: int) -> updates.Update:
