@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ from ganvas.runs.callback_list import start_callbacks
 from ganvas.runs.control import TrainerControl
 from ganvas.runs.directory import RunDirectory, RunRecord
 from ganvas.training import checkpoint, updates
-from ganvas.training.loop import training_steps as training_steps
+from ganvas.training.loop import StepResult, training_steps
 from ganvas.training.rng import StepRNG
 from ganvas.training.state import TrainState
 from ganvas.utils import devices
@@ -54,13 +54,8 @@ def run(s: Session) -> None:
         TrainingError: a loss or parameter is no longer finite.
         StorageError: the disk is full; the last good checkpoint is kept.
     """
-    recipe, record, directory = s.record.recipe, s.record, s.directory
-    latent, frequencies = recipe.latent, record.class_frequencies
+    record, directory = s.record, s.directory
     display = make_display(record.steps, s.state.step, quiet=s.quiet)
-
-    def random(step: int) -> StepRNG:
-        return StepRNG(record.seed, step, latent.size, latent.distribution, s.device, frequencies)
-
     devices.make_deterministic(s.device)
     control = TrainerControl(directory.path, s.state.step, record.steps)
     with stop_requests() as stopped, devices.memory_errors(), display:
@@ -71,29 +66,24 @@ def run(s: Session) -> None:
             directory, record, s.images, s.labels, s.state, display, s.callbacks, control
         )
         try:
-            for result in training_steps(
-                s.state,
-                s.update,
-                s.batches,
-                random,
-                pixel_range=recipe.pixel_range,
-                until=record.steps,
-                precision=record.precision,
-            ):
+            for result in _steps(s):
                 callbacks.on_step(result)
                 want = control.update(result.step)
-                if want == "pause" and result.step < record.steps and not stopped():
+                if result.step == record.steps:
+                    continue
+                if want == "pause" and not stopped():
                     checkpointer.save()  # so that nothing is lost if the machine is switched off meanwhile
                     display.say(f"paused at step {result.step}, everything is saved")
                     want = control.wait(stopped)
                     display.say("continuing")
-                if (stopped() or want == "stop") and result.step < record.steps:
+                if stopped() or want == "stop":
                     checkpointer.save()
+                    reason = stopped.reason or "request"
                     control.finish("stopped")
-                    callbacks.on_stop(result.step, stopped.reason or "request")
+                    callbacks.on_stop(result.step, reason)
                     raise Interrupted(
-                        f"stopped by {stopped.reason or 'request'} at step {result.step} of {record.steps}, "
-                        f"everything is saved; resume with: ganvas resume {directory.shell_path}"
+                        f"stopped by {reason} at step {result.step} of {record.steps}, everything is saved; "
+                        f"resume with: ganvas resume {directory.shell_path}"
                     )
             callbacks.on_end()
             if stopped():
@@ -120,6 +110,20 @@ def run(s: Session) -> None:
             raise TrainingError(f"{error}{_last_checkpoint(directory)}") from None
         finally:
             callbacks.on_close()
+
+
+def _steps(s: Session) -> Iterator[StepResult]:
+    """The training steps from the current state to the end of the run."""
+    record, latent = s.record, s.record.recipe.latent
+    frequencies = record.class_frequencies
+
+    def rng_at(step: int) -> StepRNG:
+        return StepRNG(record.seed, step, latent.size, latent.distribution, s.device, frequencies)
+
+    return training_steps(
+        s.state, s.update, s.batches, rng_at,
+        pixel_range=record.recipe.pixel_range, until=record.steps, precision=record.precision,
+    )  # fmt: skip
 
 
 def _announce(s: Session, display: Display) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import secrets
 import shutil
-import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -28,29 +26,21 @@ from ganvas.runs.directory import RunDirectory
 from ganvas.studio import forms, log
 from ganvas.studio.library import JSON, Library, run_id
 from ganvas.studio.processes import RUN_NAME, BusyError, Engine, EngineError, StartError, start_run
+from ganvas.studio.requests import (
+    FIELDS,
+    APIError,
+    check_zip,
+    png_response,
+    read_body,
+    train_options,
+    train_words,
+    whole_number,
+)
 from ganvas.studio.security import TooLargeError
-from ganvas.utils.io import read_regular
 
 STATIC = Path(__file__).with_name("static")
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-_IMAGE_LIMIT = 64 * 2**20  # bytes of a grid
-_ZIP_ENTRIES = 100_000
-_ZIP_BYTES = 2**30  # unpacked; nothing is ever extracted
-_RATIO = 100  # unpacked to packed
 _WANTS = ("run", "pause", "stop")
-
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-class APIError(Exception):
-    """An answer that is an error: status, code and message; a hint; the field of a form."""
-
-    def __init__(self, status: int, code: str, message: str, *, field: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.content: JSON = {"code": code, "message": printable(message), "hint": ""}
-        if field is not None:
-            self.content["field"] = field
 
 
 class Studio:
@@ -157,7 +147,7 @@ class Studio:
 
     async def preview_data(self, request: Request) -> Response:
         """Some images of a data set, and what would be trained on it."""
-        options = _train_options(await _body(request))
+        options = train_options(await read_body(request))
         options["data"] = self._data(options["data"])
         return JSONResponse((await self._job({"kind": "preview", "options": options}))[0])
 
@@ -175,7 +165,7 @@ class Studio:
             with (folder / name).open("xb") as stream:
                 async for chunk in request.stream():
                     await asyncio.to_thread(stream.write, chunk)
-            await asyncio.to_thread(_check_zip, folder / name)
+            await asyncio.to_thread(check_zip, folder / name)
             done = True
         except OSError as error:
             raise APIError(
@@ -192,15 +182,15 @@ class Studio:
 
     async def new_run(self, request: Request) -> Response:
         """Start a run in a process of its own."""
-        body = await _body(request)
-        options = _train_options(body)
+        body = await read_body(request)
+        options = train_options(body)
         name = body.get("name") or options["recipe"] or "run"
         if not isinstance(name, str) or not RUN_NAME.fullmatch(name):
             raise APIError(400, "bad_request", "a name has letters, digits, '.', '_' and '-'", field="name")
         path = self._free(name) if not body.get("name") else self.root / name
         if os.path.lexists(path):
             raise APIError(409, "bad_request", f"{name} exists: choose another name", field="name")
-        words = ["train", *_train_words(options, self._data(options["data"])), "--out", str(path)]
+        words = ["train", *train_words(options, self._data(options["data"])), "--out", str(path)]
         await self._start(words, path)
         return JSONResponse({"id": run_id(path, self.root)}, 202)
 
@@ -215,7 +205,7 @@ class Studio:
     async def metrics(self, request: Request) -> Response:
         """The log as columns."""
         path = await self._path(request)
-        maximum = _number(request.query_params.get("max", log.MAX_POINTS), 10, 100_000)
+        maximum = whole_number(request.query_params.get("max", log.MAX_POINTS), 10, 100_000)
         try:
             return JSONResponse(await asyncio.to_thread(log.columns, RunDirectory(path).metrics, maximum))
         except OSError as error:
@@ -224,7 +214,7 @@ class Studio:
     async def events(self, request: Request) -> Response:
         """What happens in the run, as server-sent events."""
         path = await self._path(request)
-        offset = _number(request.query_params.get("offset", 0), 0, 2**62)
+        offset = whole_number(request.query_params.get("offset", 0), 0, 2**62)
 
         async def left() -> bool:
             return self._closing or await request.is_disconnected()
@@ -242,16 +232,16 @@ class Studio:
         if not step.isascii() or not step.isdecimal() or len(step) > 18:
             raise APIError(404, "not_found", "no such grid")
         file = RunDirectory(path).sample_file(int(step))
-        return await _png(file, "private, max-age=86400, immutable")
+        return await png_response(file, "private, max-age=86400, immutable")
 
     async def preview(self, request: Request) -> Response:
         """The newest preview."""
-        return await _png(RunDirectory(await self._path(request)).preview, "no-store")
+        return await png_response(RunDirectory(await self._path(request)).preview, "no-store")
 
     async def control(self, request: Request) -> Response:
         """Pause, continue or stop a run that trains."""
         path = await self._path(request)
-        want = (await _body(request)).get("want")
+        want = (await read_body(request)).get("want")
         if want not in _WANTS:
             raise APIError(400, "bad_request", f"want: expected one of {', '.join(_WANTS)}")
         status = await asyncio.to_thread(read_status, path)
@@ -266,10 +256,10 @@ class Studio:
     async def resume(self, request: Request) -> Response:
         """Resume a run in a process of its own."""
         path = await self._path(request)
-        body = await _body(request)
+        body = await read_body(request)
         words = ["resume", str(path)]
         if body.get("steps") is not None:
-            words += ["--steps", str(_number(body["steps"], 1, 2**53, "steps"))]
+            words += ["--steps", str(whole_number(body["steps"], 1, 2**53, "steps"))]
         await self._start(words, path)
         return JSONResponse({}, 202)
 
@@ -314,7 +304,7 @@ class Studio:
 
     async def _run_job(self, request: Request, kind: str, *, seconds: float = 60) -> tuple[JSON, bytes]:
         path = await self._path(request)
-        body = await _body(request)
+        body = await read_body(request)
         return await self._job({**body, "kind": kind, "run": str(path)}, seconds=seconds)
 
     async def _job(self, job: JSON, *, seconds: float = 60) -> tuple[JSON, bytes]:
@@ -338,7 +328,7 @@ class Studio:
         except StartError as error:
             message = str(error)
             first = message.split(" ", 1)[0].rstrip(":")
-            field = first if first in _FIELDS else None
+            field = first if first in FIELDS else None
             raise APIError(400, "bad_request", message, field=field) from None
         except OSError as error:
             raise APIError(507, "failed", f"the run cannot be started: {error.strerror}") from None
@@ -366,107 +356,6 @@ class Studio:
         if not files:
             raise APIError(400, "bad_request", "no such upload: send the file again", field="data")
         return str(files[0])
-
-
-_OPTIONS: Mapping[str, type | tuple[type, ...]] = {
-    "recipe": str, "data": str, "budget": str, "steps": int, "clusters": int, "conditional": bool,
-    "seed": int, "size": int, "resize": str, "overrides": dict,
-}  # fmt: skip
-_FIELDS = (*_OPTIONS, "name", "epochs", "out")
-
-
-def _train_options(body: JSON) -> JSON:
-    """What a body says of a training run; every option is there, None where it is not said.
-
-    Raises:
-        APIError: a value of another type; it names the field.
-    """
-    unknown = [name for name in body if name not in (*_OPTIONS, "name")]
-    if unknown:
-        raise APIError(400, "bad_request", f"unknown key {unknown[0]}")
-    if not body.get("data"):
-        raise APIError(400, "bad_request", "data: expected a data set's name or path", field="data")
-    options: JSON = {}
-    for name, kind in _OPTIONS.items():
-        value = body.get(name)
-        fits = value is None or (isinstance(value, kind) and (kind is bool or not isinstance(value, bool)))
-        if not fits or (isinstance(value, str) and (value.startswith("-") or "\0" in value)):
-            raise APIError(400, "bad_request", f"{name}: this is no value for it", field=name)
-        options[name] = value if value != "" else None
-    options["conditional"] = bool(options["conditional"])
-    options["seed"] = options["seed"] or 0
-    return options
-
-
-def _train_words(options: JSON, data: str | None) -> list[str]:
-    """The command line of these options."""
-    words = [options["recipe"]] if options["recipe"] else []
-    flags = {**options, "data": data}
-    for name in ("data", "budget", "steps", "clusters", "seed", "size", "resize"):
-        if flags[name] is not None:
-            words += [f"--{name}", str(flags[name])]
-    if options["conditional"]:
-        words.append("--conditional")
-    for key, value in (options["overrides"] or {}).items():
-        text = value if isinstance(value, str) else json.dumps(value)
-        words += ["--set", f"{key}={text}"]
-    return words
-
-
-def _number(value: object, low: int, high: int, field: str | None = None) -> int:
-    try:
-        number = int(str(value))
-    except ValueError:
-        number = low - 1
-    if not low <= number <= high:
-        raise APIError(400, "bad_request", f"expected a whole number from {low} to {high}", field=field)
-    return number
-
-
-async def _body(request: Request) -> JSON:
-    """The JSON object that the request has.
-
-    Raises:
-        APIError: it has none.
-    """
-    try:
-        value = json.loads(await request.body() or b"{}")
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise APIError(400, "bad_request", "expected a JSON object")
-    return value
-
-
-async def _png(path: Path, cache: str) -> Response:
-    """A PNG of a run: a regular file, and nothing else whatever its name is."""
-    try:
-        content = await asyncio.to_thread(lambda: read_regular(path, limit=_IMAGE_LIMIT, follow_links=False))
-    except OSError:
-        raise APIError(404, "not_found", "no such image") from None
-    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
-        raise APIError(404, "not_found", "no such image")
-    return Response(content, media_type="image/png", headers={"cache-control": cache})
-
-
-def _check_zip(path: Path) -> None:
-    """Refuse what is no zip, and bombs, by the archive's own index; reading it later checks the rest.
-
-    Raises:
-        APIError: it says what is wrong.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        raise APIError(415, "bad_request", "this is not a zip file", field="data") from None
-    unpacked, packed = sum(e.file_size for e in entries), max(path.stat().st_size, 1)
-    if len(entries) > _ZIP_ENTRIES or unpacked > _ZIP_BYTES or unpacked > _RATIO * packed:
-        raise APIError(
-            413, "too_large",
-            f"expected at most {_ZIP_ENTRIES:,} files and {_ZIP_BYTES // 2**20:,} MiB when unpacked",
-            field="data",
-        )  # fmt: skip
 
 
 async def _api_error(_: Request, error: Exception) -> Response:
