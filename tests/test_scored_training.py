@@ -1,6 +1,7 @@
 """Scores and the health monitor while a run trains: no bit changes, and it is stopped only when asked."""
 
 import json
+import signal
 
 import pytest
 
@@ -11,6 +12,7 @@ from ganvas.callbacks import scores as scores_callback
 from ganvas.errors import HealthStop, UserError
 from ganvas.evaluation.health import HealthIssue, HealthMonitor
 from ganvas.evaluation.history import read_evaluation
+from ganvas.evaluation.metric_info import CUSTOM_METRICS
 from ganvas.profiling.flops import score_interval
 from ganvas.runs import resume as resume_module
 
@@ -79,6 +81,28 @@ def test_a_run_whose_last_score_was_interrupted_gets_it_by_resuming(tmp_path):
     run.directory.evaluation.unlink()
     ganvas.resume(run.path, quiet=True)
     assert run.directory.evaluation.exists()
+
+
+def test_ctrl_c_while_the_finished_run_is_scored_says_that_resume_scores_it(tmp_path, capsys):
+    def interrupt(fake, real):
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not while it trains
+            signal.raise_signal(signal.SIGINT)
+        return 1.0
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    ganvas.register.metric("interrupting", title="Interrupting")(interrupt)
+    try:
+        words = ["train", "mlp", "--data", str(tiny.data_file(tmp_path)), "--out", str(tmp_path / "run")]
+        assert cli.main([*words, "--steps", "2", "--quiet", *tiny.words("mlp", SCORED)]) == 130
+    finally:
+        CUSTOM_METRICS.remove("interrupting")
+        signal.signal(signal.SIGINT, before)
+    line = f"training is complete, and ganvas resume {tmp_path / 'run'} scores it"
+    assert line in capsys.readouterr().err
+    run = ganvas.resume(tmp_path / "run", quiet=True)
+    assert run.step == 2
+    assert run.directory.evaluation.exists()
+    assert run.directory.report.exists()
 
 
 @pytest.fixture
