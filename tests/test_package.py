@@ -10,7 +10,7 @@ import ganvas
 
 NAMES = [
     "GanvasError", "ImageSet", "Recipe", "Run", "compare", "evaluate", "fork", "load_dataset", "open_run",
-    "register", "resume", "train",
+    "plan", "register", "resume", "train",
 ]  # fmt: skip
 
 
@@ -48,6 +48,7 @@ def test_an_unknown_name_is_an_attribute_error():
         "import ganvas; dir(ganvas)",
         "from ganvas.cli.parser import build_parser; build_parser().format_help()",
         "import ganvas.cli; ganvas.cli.build_parser().parse_args(['train', 'mlp'])",
+        "import ganvas.runs.directory, ganvas.evaluation.history",
     ],
 )
 def test_opening_the_door_imports_neither_torch_nor_numpy(code):
