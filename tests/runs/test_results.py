@@ -79,6 +79,13 @@ def test_resume_writes_the_report_of_a_run_without_scores(tmp_path):
     assert missing(run.path) == ["evaluation.json", "neighbors.png"]
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b'{"evaluations": []}', b"\xff"])
+def test_resume_takes_a_damaged_evaluation_for_a_missing_one(finished, run, content):
+    run.directory.evaluation.write_bytes(content)
+    ganvas.resume(run.path, quiet=True)
+    assert numbers(run.path) == numbers(finished.path)
+
+
 def test_a_complete_run_is_left_alone(run):
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}
     ganvas.resume(run.path, quiet=True)

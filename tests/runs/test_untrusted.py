@@ -9,6 +9,7 @@ import csv
 import itertools
 import json
 import math
+import random
 import re
 import shutil
 
@@ -129,3 +130,46 @@ def test_hostile_values_in_run_json_are_a_clear_line_or_do_no_harm(run, tmp_path
             accepted += 1
         assert all(line.isprintable() for line in lines), path
     assert accepted < 40
+
+
+@pytest.mark.parametrize("word", ["x" * 10**6, "\x1b[2J", "a\nganvas: all is well", "\ud800"])
+def test_long_and_hostile_text_is_short_and_escaped_where_runs_are_shown_and_compared(run, capsys, word):
+    other = shutil.copytree(run.path, run.path.parent / "other")
+    data = run.record.data.model_copy(update={"name": word, "class_names": (word,)})
+    run.directory.write(run.record.model_copy(update={"data": data, "notes": (word,), "command": word}))
+    document = json.loads(run.directory.evaluation.read_text())
+    document["evaluations"][0]["protocol"].update(text=word, features=word)
+    run.directory.evaluation.write_text(json.dumps(document))
+    page = str(run.path / "page.html")
+    for words, expected in (
+        (["show", str(run.path)], 0), (["compare", str(run.path), "--out", page], 0),
+        (["compare", str(run.path), str(other), "--out", page], 2),
+    ):  # fmt: skip
+        code = cli.main(words)
+        out, err = capsys.readouterr()
+        assert code in (expected, 2)  # what is no Unicode is refused when the record is read
+        assert all(line.isprintable() and len(line) < 10_000 for line in (out + err).split("\n"))
+        assert err.count("\n") == (code == 2)
+
+
+def test_bytes_changed_at_random_in_log_and_evaluation_raise_nothing(run):
+    """300 tries: bytes exchanged, parts removed, repeated or moved."""
+    rng = random.Random(0)
+    contents = [(path, path.read_bytes()) for path in (run.directory.metrics, run.directory.evaluation)]
+    for path, content in contents:
+        for _ in range(150):
+            changed = bytearray(content)
+            for _ in range(rng.randint(1, 20)):
+                i, j = sorted(rng.choices(range(len(changed)), k=2))
+                part, kind = changed[i : min(j, i + 50)], rng.randrange(4)
+                if kind == 0:
+                    changed[i] = rng.randrange(256)
+                elif kind == 1:
+                    del changed[i : i + len(part)]
+                else:
+                    at = j if kind == 2 else rng.randrange(len(changed))
+                    changed[at:at] = part
+            path.write_bytes(changed)
+            assert all(line.isprintable() for line in summary(run))
+            assert compare([run]).lines()
+        path.write_bytes(content)

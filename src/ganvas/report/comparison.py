@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganvas.errors import UserError
+from ganvas.errors import UserError, printable, shorten
 from ganvas.evaluation.history import History, SavedEvaluation
 from ganvas.evaluation.metric_info import COMPARED, MetricInfo, metric_infos
 from ganvas.report.charts import Points, interpolate_at
@@ -18,6 +18,8 @@ from ganvas.utils.io import write_bytes
 
 if TYPE_CHECKING:
     from ganvas.runs.run import Run
+
+_PROTOCOL_LETTERS = 300  # of a protocol's text in an error line
 
 
 @dataclass(frozen=True)
@@ -235,7 +237,8 @@ def _check_protocols(runs: Sequence[Run], evaluations: Sequence[SavedEvaluation 
         first, known = scored[0]
         if evaluation.protocol != known.protocol:
             # Of two protocols with the same words, the difference is in what the words leave out.
-            a, b = (e.protocol_text or "an unnamed protocol" for e in (known, evaluation))
+            texts = (e.protocol_text or "an unnamed protocol" for e in (known, evaluation))
+            a, b = (printable(shorten(text, _PROTOCOL_LETTERS)) for text in texts)
             raise UserError(
                 f"scores of different protocols cannot be compared: {first.path} has {a}; {run.path} has "
                 f"{b}; evaluate each of them again with the same count, as 10000"

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ganvas.errors import printable
+from ganvas.errors import printable, shorten
 from ganvas.evaluation import metric_info
 from ganvas.evaluation.metric_info import COMPARED, METRICS, MetricInfo
 from ganvas.report import frames
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ganvas.report.comparison import Comparison, Group, Row
 
 _TEXT_COLUMNS = 3  # the first columns of the terminal's table are text, aligned left
+_CELL_LETTERS = 300  # of a cell there: a path may be long, a data set's name of a megabyte is not wanted
 _NO_SCORES = ("step", "seconds")  # numbers of an evaluation that are not scores
 
 
@@ -180,9 +181,9 @@ def table_lines(comparison: Comparison) -> list[str]:
         rows += [_run_line(row, keys) for row in group.rows]
         if len(group.rows) > 1:
             rows += [_mean_line(group, keys), _deviation_line(group, keys)]
-    lines = _aligned([[printable(cell) for cell in row] for row in rows])
+    lines = _aligned([[printable(shorten(cell, _CELL_LETTERS)) for cell in row] for row in rows])
     if comparison.protocol:
-        lines.append(f"scores: {printable(comparison.protocol)}")
+        lines.append(f"scores: {printable(shorten(comparison.protocol, _CELL_LETTERS))}")
     if any(len(group.rows) > 1 for group in comparison.groups):
         lines.append("mean and standard deviation are over the seeds of runs that are otherwise the same")
     return lines + [f"no scores yet: {printable(row.command)}" for row in comparison.unscored]

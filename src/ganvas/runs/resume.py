@@ -11,6 +11,7 @@ from ganvas.callbacks.base import Callback
 from ganvas.callbacks.progress import Display, make_display
 from ganvas.data import ImageSet, load_dataset
 from ganvas.errors import RecipeError, RunError
+from ganvas.evaluation.history import read_evaluation
 from ganvas.recipes.durations import to_steps
 from ganvas.recipes.schema import Recipe
 from ganvas.runs import session
@@ -126,10 +127,8 @@ def _finish(directory: RunDirectory, step: int, images: ImageSet, display: Displ
             run.animate()
         except RunError as error:  # a grid is damaged; what was trained is whole
             display.say(f"note: no animation: {error}")
-    results = [directory.report]
-    if run.recipe.scores is not None:
-        results += [directory.evaluation, directory.neighbors]
-    if all(file.exists() for file in results):
+    scored = directory.neighbors.exists() and read_evaluation(directory.evaluation) is not None
+    if directory.report.exists() and (scored or run.recipe.scores is None):
         return run
     return evaluate_and_report(directory, images=images, quiet=quiet)
 

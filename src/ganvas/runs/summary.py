@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ganvas.errors import printable
+from ganvas.errors import printable, shorten
 from ganvas.evaluation.history import History
 from ganvas.report import Comparison
 from ganvas.report import compare as compare_opened
 from ganvas.runs.run import Run
 from ganvas.training import checkpoint
 
+_LINE_LETTERS = 4_000  # of a line: a command may be long, a note of a megabyte is not wanted
 _DISPLAYED = {
     "discriminator_loss", "generator_loss", "real_probability", "fake_probability",
     "images_per_second", "seconds",
@@ -75,7 +76,7 @@ def summary(run: Run) -> list[str]:
         lines.append(f"train on     ganvas resume {run.directory.shell_path} --steps {2 * r.steps}")
     if steps:
         lines.append(f"sample       ganvas sample {run.directory.shell_path} --count 64 --out samples.png")
-    return [printable(line) for line in lines]
+    return [printable(shorten(line, _LINE_LETTERS)) for line in lines]
 
 
 def compare(runs: Sequence[Run | str | Path]) -> Comparison:
