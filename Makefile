@@ -10,7 +10,7 @@ READY  := $(VENV)/.ready
 RUN    ?= runs/first
 BUDGET ?= 1m
 
-.PHONY: train test test-all check format clean
+.PHONY: train test test-all soak check format clean
 
 train: $(READY)
 	@if [ -e $(RUN)/run.json ]; then $(BIN)/ganvas resume $(RUN); \
@@ -23,6 +23,12 @@ test: $(READY)
 
 test-all: $(READY)
 	$(BIN)/python -m pytest -m ""
+
+# Disturbs training at random for so many minutes; see docs/reliability.md.
+MINUTES ?= 30
+
+soak: $(READY)
+	$(BIN)/python scripts/soak.py --minutes $(MINUTES)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
