@@ -453,6 +453,13 @@ def test_every_command_works_where_the_output_is_ascii(work, trained, locale, wo
     assert "mistake in ganvas" not in text
 
 
+WARNS = """
+import logging, warnings
+warnings.warn({0!r})
+logging.getLogger("somebody").warning("%s", {0!r})
+"""
+
+
 def test_the_bar_in_a_terminal_shows_no_control_characters_but_its_own(work):
     text = (NASTY["write the clipboard"] + NASTY["forged line"]).replace("/", ":")
     image_folder(work / "photos", text)
@@ -470,7 +477,7 @@ def test_the_bar_in_a_terminal_shows_no_control_characters_but_its_own(work):
         "2",
     ]
     terminal, ours = pty.openpty()
-    words = [*command, *tiny.words("mlp")]
+    words = [*command, *tiny.words("mlp"), "--plugin", str(python_file(work / "mine.py", WARNS.format(text)))]
     process = subprocess.Popen(
         words, stdin=subprocess.DEVNULL, stdout=ours, stderr=ours, env=os.environ | {"TERM": "xterm"}
     )
@@ -486,6 +493,7 @@ def test_the_bar_in_a_terminal_shows_no_control_characters_but_its_own(work):
     assert process.wait() == 0, output
     assert b"\x1b[" in output  # the bar's own
     assert text.encode() not in output
+    assert output.count(b"\\x1b]52") >= 4  # the class, the directory, the warning, the log message: escaped
     assert FORGED not in output.decode().splitlines()
 
 

@@ -25,6 +25,7 @@ from ganvas.training import checkpoint, sampling
 from ganvas.training.state import build_discriminator, build_generator
 from ganvas.utils import memory
 from ganvas.utils.images import ImageArray
+from ganvas.utils.output import one_line
 
 if TYPE_CHECKING:
     from ganvas.callbacks.base import Callback
@@ -374,7 +375,8 @@ class Run:
 
     def __repr__(self) -> str:
         r = self.record
-        return f"Run({str(self.path)!r}: {r.recipe.name} on {r.data.name}, step {self.step} of {r.steps})"
+        where = f"{r.recipe.name} on {r.data.name}, step {self.step} of {r.steps}"
+        return one_line(f"Run({str(self.path)!r}: {where})")
 
     def _classes(self, count: int, class_: str | int | None) -> Tensor | None:
         """`count` times the class that is meant; None where none is."""

@@ -15,8 +15,10 @@ import contextlib
 import errno
 import io
 import json
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
@@ -96,7 +98,8 @@ def tolerant_output() -> Iterator[TolerantStream]:
     """Within, `sys.stdout` (which is yielded) and `sys.stderr` are tolerant streams.
 
     Standard descriptors that are closed lead to the null device from here on: the next file that is opened
-    would get their number, and what a library prints would end up in it.
+    would get their number, and what a library prints would end up in it. Warnings and log messages, of the
+    package and of libraries, are lines on standard error, as all else.
     """
     for descriptor in (0, 1, 2):
         try:
@@ -107,12 +110,28 @@ def tolerant_output() -> Iterator[TolerantStream]:
     out, err = tolerant(sys.stdout), tolerant(sys.stderr)
     streams: tuple[Any, Any] = out, err
     sys.stdout, sys.stderr = streams
+    handler, show_warning = _LineHandler(logging.WARNING), warnings.showwarning
+    logging.getLogger().addHandler(handler)
+    warnings.showwarning = _print_warning
     try:
         yield out
     finally:
+        logging.getLogger().removeHandler(handler)
+        warnings.showwarning = show_warning
         out.flush()
         err.flush()
         sys.stdout, sys.stderr = before
+
+
+class _LineHandler(logging.Handler):
+    """Prints log messages with `print_line`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print_line(record.getMessage(), sys.stderr)
+
+
+def _print_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print_line(f"warning: {message}", sys.stderr)
 
 
 def one_line(text: str) -> str:
