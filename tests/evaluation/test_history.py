@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -188,6 +190,30 @@ def test_any_value_in_any_field_of_an_evaluation_gives_a_safe_one_or_none_and_an
             assert evaluation.step is None or type(evaluation.step) is int
         add_evaluation(path, {"fid": 3.0, "protocol": {"features": "gv1", "images": 10**6}})
         assert read_evaluation(path)["fid"] == 3.0 or "images" in where
+
+
+ADD = """
+import sys
+from pathlib import Path
+from ganvas.evaluation.history import add_evaluation
+name = sys.stdin.readline()
+for count in range(20):
+    add_evaluation(Path(sys.argv[1]), {"fid": 1.0, "protocol": {"features": name, "images": count}})
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot lock a folder")
+def test_evaluations_of_several_processes_at_once_are_all_kept(tmp_path):
+    path = tmp_path / "evaluation.json"
+    words = [sys.executable, "-c", ADD, str(path)]
+    processes = [subprocess.Popen(words, stdin=subprocess.PIPE, text=True) for _ in range(4)]
+    for i, process in enumerate(processes):  # each waits for its line, so that they begin together
+        process.stdin.write(f"{i}\n")
+    for process in processes:
+        process.stdin.close()
+    assert [process.wait() for process in processes] == [0] * 4
+    assert len(read_evaluations(path)) == 80
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_an_evaluation_replaces_one_of_the_same_protocol_though_its_text_was_no_unicode(tmp_path):

@@ -14,8 +14,11 @@ further check.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeGuard
@@ -249,8 +252,25 @@ def add_evaluation(path: Path, evaluation: Mapping[str, Any]) -> None:
         StorageError: the file cannot be written; the old one is untouched.
     """
     protocol = _cleaned(evaluation.get("protocol"), _DEPTH - 1)
-    others = [entry for entry in read_evaluations(path) if entry.get("protocol") != protocol]
-    write_json(path, {"format": EVALUATION_FORMAT, "evaluations": [*others, dict(evaluation)]})
+    with _locked(path.parent):  # two evaluations that end at the same time are both kept
+        others = [entry for entry in read_evaluations(path) if entry.get("protocol") != protocol]
+        write_json(path, {"format": EVALUATION_FORMAT, "evaluations": [*others, dict(evaluation)]})
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder itself, so that no file stays behind; not on Windows, or where that is not possible."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # no such folder, or a file system without locks
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _images(evaluation: Line) -> float:
