@@ -1,4 +1,4 @@
-"""Callbacks: what looks on while a run trains. None changes the bits of training."""
+"""Callbacks: code that is called while a run trains. None changes the bits of training."""
 
 from ganvas.callbacks.base import (
     CALLBACKS,
