@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganvas.evaluation.health import HealthMonitor
+from ganvas.evaluation.health import RECALLED, HealthMonitor
 
 BASELINE = {"vendi": 9.0, "copies": 0.01}
 GOOD = {
@@ -107,6 +107,15 @@ def test_a_health_monitor_that_recalls_the_log_says_what_the_first_one_would_hav
     again = HealthMonitor("runs/x", BASELINE)
     again.recall(scores)
     assert again.look(line(5, fid=32.0)) == []  # the first health monitor has said it
+
+
+def test_of_a_long_log_the_last_scores_are_recalled_with_the_records_between_them():
+    scores = [line(i, fid=f) for i, f in enumerate([1.0] * 5 + [30.0] * RECALLED, 1)]
+    health = HealthMonitor("runs/x", BASELINE)
+    health.recall(one for score in scores for one in (EVEN, score))
+    assert health.look(line(RECALLED + 6, fid=32.0)) == []  # the best, 1.0, lies too far back
+    (issue,) = health.look(line(RECALLED + 7, fid=50.0)) + health.look(line(RECALLED + 8, fid=50.0))
+    assert issue.kind == "worse"
 
 
 @pytest.mark.parametrize("broken", [{}, {"score": None}, {"score": {}}, {"score": {"fid": "x"}}])

@@ -6,6 +6,7 @@ positioned over it in percent, so that it keeps its size on a phone.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections.abc import Sequence
@@ -288,7 +289,7 @@ def interpolate_at(points: Points, x: float) -> float | None:
     xs, ys = points
     if not xs or not xs[0] <= x <= xs[-1]:
         return None
-    right = next(i for i, value in enumerate(xs) if value >= x)
+    right = bisect.bisect_left(xs, x)
     if xs[right] == x:
         return ys[right]
     fraction = (x - xs[right - 1]) / (xs[right] - xs[right - 1])

@@ -1,4 +1,4 @@
-"""The generated images that lie closest to training images: what copies shows here as twins."""
+"""The generated images that lie closest to training images: a copy shows here as a pair of twins."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TrainingNeighbors:
     def sheet(self) -> ImageArray:
         """Row by row: the image, its nearest by features, its nearest by pixels; uint8 [C, H, W].
 
-        What copies shows here as twins.
+        A copy shows here as a pair of twins.
         """
         blank = np.zeros_like(self.images[:, None])
         rows = np.concatenate([self.images[:, None], blank, self.by_features, blank, self.by_pixels], axis=1)
