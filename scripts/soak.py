@@ -3,8 +3,8 @@
     python scripts/soak.py [--minutes 30] [--seed 0] [--recipes NAME ...] [--kinds KIND ...] [--keep FOLDER]
 
 A try trains a recipe for a few steps and disturbs it at a random moment: a signal, a full disk, a limit on
-the size of files, a pipe whose reader closes. Then it resumes, disturbed again now and then, until the run
-is complete, and checks that
+the size of files, a pipe whose reader closes, a second process. Then it resumes, disturbed again now and
+then, until the run is complete, and checks that
 
 - the checkpoint, the log, the grids and the scores equal those of an undisturbed run, bit by bit,
 - every process ended with the exit code that docs/reliability.md promises, and printed no traceback,
@@ -56,7 +56,7 @@ SIGNALS = {
     "SIGHUP": (130, -signal.SIGHUP, 0),
     "SIGINT": (130, 0),
 }
-KINDS = (*SIGNALS, "closed pipe", "file size", "full disk")
+KINDS = (*SIGNALS, "closed pipe", "two at once", "file size", "full disk")
 
 
 class Fault(Exception):  # noqa: N818 - what a try finds
@@ -118,6 +118,12 @@ class Try:
             process.stdout.close()
             process.stdout = None
             self._check_exit(process, (0,))
+        elif kind == "two at once":
+            processes = self.start(), self.start()
+            for process in processes:
+                self._check_exit(process, (0, 2))
+            if all(process.returncode == 2 for process in processes):
+                raise Fault("of two processes at once, none trained")
         elif kind == "file size":
             limit = int(10 ** self.rng.uniform(2.5, 6))
             self._check_exit(self.start(preexec_fn=lambda: limit_file_size(limit)), (0, 1))
@@ -146,8 +152,8 @@ class Try:
             raise Fault(f"printed {last_line(error)!r}")
         if code not in expected:
             raise Fault(f"exit code {code}, expected one of {expected}: {last_line(error)!r}")
-        if code == 1 and not last_line(error).startswith("ganvas: "):
-            raise Fault(f"exit code 1 without a line: {last_line(error)!r}")
+        if code in (1, 2) and not last_line(error).startswith("ganvas: "):
+            raise Fault(f"exit code {code} without a line: {last_line(error)!r}")
 
     def complete(self, kind: str) -> None:
         """Resume until the run is complete, now and then disturbed once more."""
