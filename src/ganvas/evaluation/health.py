@@ -22,8 +22,6 @@ LEARNED = 5  # scores after which a generator that never drew more has had its t
 # that keeps to the most usual images reaches 8% without copying any.
 COPIES = 0.1
 RECALLED = 1_000  # scores of a log: each is compared with all before it, which takes days for a million
-    1_000  # scores of a log: each is compared with those before it, so a log of a million would take days
-)
 
 
 class HealthIssue(NamedTuple):
@@ -47,9 +45,9 @@ class HealthMonitor:
     _readings: list[Mapping[str, Any]] = field(default_factory=list)
     _scores: list[ScoredStep] = field(default_factory=list)
     _reported: set[str] = field(default_factory=set)
-        """Look at what an earlier process logged, the last `RECALLED` scores, without reporting anything."""
+
     def recall(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Look at what an earlier process logged, at most `RECALLED` scores of it, without reporting anything."""
+        """Look at what an earlier process logged, the last `RECALLED` scores, without reporting anything."""
         known = list(lines)
         scored = [i for i, line in enumerate(known) if "score" in line]
         for line in known[scored[-RECALLED] if len(scored) > RECALLED else 0 :]:
