@@ -26,7 +26,8 @@ from ganvas.evaluation.score import MIN_IMAGES
 from ganvas.metrics import Estimate
 from ganvas.report import Extras, report
 from ganvas.runs.neighbors import nearest_training_images, report_extras
-from ganvas.runs.run import Run, StepChoice
+from ganvas.runs.networks import StepChoice
+from ganvas.runs.run import Run
 from ganvas.utils import memory
 from ganvas.utils.images import ImageArray
 from ganvas.utils.io import write_json

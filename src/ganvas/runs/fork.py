@@ -29,10 +29,11 @@ from ganvas.runs.common import (
 from ganvas.runs.conditioning import restore_conditioning
 from ganvas.runs.directory import ForkRecord, RunDirectory, RunRecord
 from ganvas.runs.lock import exclusive_lock
+from ganvas.runs.networks import StepChoice
 from ganvas.runs.options import ForkOptions, ResumeOptions
 from ganvas.runs.overwrite import remove_killed_forks
 from ganvas.runs.resume import device_of, reload_data, resume_from_options
-from ganvas.runs.run import Run, StepChoice
+from ganvas.runs.run import Run
 from ganvas.training import checkpoint
 from ganvas.utils import devices, memory
 from ganvas.utils.io import IrregularFileError, open_regular, storage_errors
