@@ -7,12 +7,13 @@ process without a Python exception. So what they will need is tried first, in a 
 from __future__ import annotations
 
 import os
-import subprocess
+import re
 import sys
 import threading
 
 from ganvas.errors import DeviceError, MachineError
 
+_DIGITS = re.compile(r"\s*[0-9]{1,18}\s*")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 OTHER_THREADS = 4  # besides those that compute
 
@@ -46,9 +47,12 @@ def check_limits() -> None:
     """
     if "torch" in sys.modules:
         return
-    counts = [check_thread_count(os.environ[name], name) for name in THREAD_VARIABLES if os.environ.get(name)]
-    # Two libraries start threads: numpy's OpenBLAS, and OpenMP for PyTorch.
-    threads = 2 * min([*counts, processors()]) - 2
+    set_to = {
+        name: check_thread_count(os.environ[name], name) for name in THREAD_VARIABLES if os.environ.get(name)
+    }
+    # Two libraries start threads, one less than they compute with: OpenMP for PyTorch, and numpy's OpenBLAS.
+    openmp = set_to.get("OMP_NUM_THREADS", processors())
+    threads = openmp - 1 + min(set_to.get("OPENBLAS_NUM_THREADS", openmp), processors()) - 1
     limit = memory_limit()
     if limit is None or limit >= ENOUGH_MEMORY:
         check_threads(threads)
@@ -58,6 +62,8 @@ def check_limits() -> None:
 
 def _check_apart(threads: int, limit: int) -> None:
     """Start the threads and load PyTorch in a process of its own."""
+    import subprocess  # here, so that `ganvas --help` stays quick
+
     command = [sys.executable, "-c", _TRY, str(threads), _LOAD]
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -83,11 +89,12 @@ def check_thread_count(value: int | str, name: str) -> int:
     Raises:
         DeviceError: it is no number from 1 to `max_threads()`.
     """
-    numbers = str(value).split(",")
     most = max_threads()
-    if not all(n.strip().isascii() and n.strip().isdecimal() and 1 <= _bounded(n) <= most for n in numbers):
-        shown = value if len(str(value)) < 40 else f"{str(value)[:40]}…"
-        raise DeviceError(f"{name} {shown}: expected 1 to {most} threads")
+    numbers = value.split(",") if isinstance(value, str) else [f"{max(-1, min(value, sys.maxsize))}"]
+    if not all(_DIGITS.fullmatch(number) and 1 <= int(number) <= most for number in numbers):
+        text = ",".join(numbers)
+        text = text if len(text) < 40 else f"{text[:40]}…"
+        raise DeviceError(f"{name} {text}: expected 1 to {most} threads")
     return int(numbers[0])
 
 
@@ -130,8 +137,3 @@ def memory_limit() -> int | None:
 def processors() -> int:
     """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _bounded(digits: str) -> int:
-    """An integer from decimal digits; thousands of them are a large number, not a long computation."""
-    return int(digits) if len(digits.strip()) < 20 else sys.maxsize
