@@ -2,9 +2,9 @@
 
     GANVAS_DATA=... python benchmarks/few.py [--data mnist] [--counts 500 1000 5000] [--seeds 3] [--budget 1m]
 
-The images are drawn from the training split, the same for all runs of a count. Each run's best checkpoint
-gives 10,000 images, which are scored against the test split, that no run has seen; the copies are judged by
-the images trained on, with the test split as the unseen ones. Runs that are complete are not trained again.
+The images are sampled from the training split, the same for all runs of a count. Each run's best checkpoint
+gives 10,000 images, which are scored against the test split. Copies are measured against the images trained
+on, with the test split as the held-out images. Runs that are complete are not trained again.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from runs import trained
 WAYS: dict[str, dict[str, Any] | None] = {
     "none": None,
     "diffaugment": {},
-    "ada": {"geometry": True, "target": 0.6},
+    "ada": {"affine": True, "target": 0.6},
 }
-DRAWN = 10_000
+GENERATED = 10_000
 
 
 def subset(data: str, count: int, folder: Path) -> Path:
@@ -46,16 +46,16 @@ def subset(data: str, count: int, folder: Path) -> Path:
 
 def measured(run: Run, images: Path, reference: Reference) -> dict[str, Any]:
     """The row of one run."""
-    features = reference.extractor(np.asarray(run.sample(DRAWN, seed=0)))
-    found = compute_score(features, reference)
+    features = reference.extractor(np.asarray(run.sample(GENERATED, seed=0)))
+    score = compute_score(features, reference)
     seen = reference.extractor(load_dataset(images).images)
     memorized = metrics.memorization_scores(features, seen, reference.features)
     lines = run.history()
     return {
-        "FID": found.fid.value,
-        "KID": found.kid.value,
-        "precision": found.precision.value,
-        "recall": found.recall.value,
+        "FID": score.fid.value,
+        "KID": score.kid.value,
+        "precision": score.precision.value,
+        "recall": score.recall.value,
         "copies": memorized.copies.value,
         "C_T": memorized.copying,
         "augmented": [line["augment_probability"] for line in lines if "augment_probability" in line][-1:],
@@ -64,27 +64,27 @@ def measured(run: Run, images: Path, reference: Reference) -> dict[str, Any]:
     }
 
 
-def row(name: str, found: list[dict[str, Any]]) -> str:
+def row(name: str, results: list[dict[str, Any]]) -> str:
     """A line of the table: mean ± deviation over the seeds."""
 
     def mean_std(key: str, digits: int) -> str:
-        values = [f[key] for f in found]
+        values = [f[key] for f in results]
         deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
         return f"{statistics.fmean(values):.{digits}f}{deviation}"
 
-    adapted = [p for f in found for p in f["augmented"]]
-    said = sorted({kind for f in found for kind in f["health"]})
+    adapted = [p for f in results for p in f["augmented"]]
+    kinds = sorted({kind for f in results for kind in f["health"]})
     cells = [
         name,
         mean_std("FID", 2),
         mean_std("KID", 3),
         mean_std("precision", 2),
         mean_std("recall", 2),
-        f"{100 * statistics.fmean(f['copies'] for f in found):.1f}%",
+        f"{100 * statistics.fmean(f['copies'] for f in results):.1f}%",
         mean_std("C_T", 0),
         f"{statistics.fmean(adapted):.2f}" if adapted else "",
-        f"{100 * statistics.fmean(f['best'] for f in found):.0f}%",
-        ", ".join(said),
+        f"{100 * statistics.fmean(f['best'] for f in results):.0f}%",
+        ", ".join(kinds),
     ]
     return "| " + " | ".join(cells) + " |"
 
@@ -101,16 +101,16 @@ def main() -> None:
     a = parser.parse_args()
     reference = load_reference(a.data, split="test")
     head = ["images", "augmentation", "FID", "KID", "precision", "recall", "copies", "C_T", "p", "best at"]
-    print("| " + " | ".join([*head, "the guard said"]) + " |\n|" + "---|" * (len(head) + 1))
+    print("| " + " | ".join([*head, "health checks"]) + " |\n|" + "---|" * (len(head) + 1))
     for count in a.counts:
         images = subset(a.data, count, a.out)
         for way in a.ways:
-            found = []
+            results = []
             for seed in range(a.seeds):
                 path = a.out / f"{images.stem}-{a.budget}-{way}-{seed}"
                 run = trained(path, data=images, budget=a.budget, seed=seed, overrides={"augment": WAYS[way]})
-                found.append(measured(run, images, reference))
-            print(row(f"{count:,} | {way}", found), flush=True)
+                results.append(measured(run, images, reference))
+            print(row(f"{count:,} | {way}", results), flush=True)
 
 
 if __name__ == "__main__":

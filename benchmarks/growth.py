@@ -29,8 +29,8 @@ def bench(*words: str) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed: {done.stderr.strip()}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
 def width(factor: float) -> list[str]:
@@ -71,11 +71,11 @@ def mapped(count: int, folder: Path) -> dict[str, Any]:
         path.unlink()
 
 
-def line(name: str, found: dict[str, Any]) -> str:
+def line(name: str, result: dict[str, Any]) -> str:
     """A row of a table."""
     return (
-        f"| {name} | {found['images_per_second']:,.0f} | {found['operations_per_image'] / 1e6:,.0f} M | "
-        f"{found['gflops']:,.0f} | {found['ratio']:.0%} | {found['peak_memory_bytes'] / 2**20:,.0f} MiB |"
+        f"| {name} | {result['images_per_second']:,.0f} | {result['operations_per_image'] / 1e6:,.0f} M | "
+        f"{result['gflops']:,.0f} | {result['ratio']:.0%} | {result['peak_memory_bytes'] / 2**20:,.0f} MiB |"
     )
 
 
@@ -96,8 +96,8 @@ def main() -> None:
     for axis, points in results.items():
         print(f"\n| {axis} | images/s | operations an image | GFLOP/s | of the machine's | peak memory |")
         print("|---|---|---|---|---|---|")
-        for name, found in points.items():
-            print(line(name, found))
+        for name, result in points.items():
+            print(line(name, result))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     GANVAS_DATA=... python benchmarks/ladder.py [--data mnist] [--steps 2000] [--seeds 3] [--rows NAME ...]
 
 The base is the recipe of `ganvas train --budget 1m`, conditioned on no clusters, stopped after `--steps`
-steps (its rates and average follow the length). Each row changes what its name says. Scored is the end of
+steps (its learning rates and average follow the length). Each row changes what its name says. Scored is the end of
 each run, 10,000 images, as mean ± deviation over the seeds. Runs that are there and complete are not trained
 again.
 """
@@ -30,7 +30,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "relativistic, R1 and R2": {"objective": "relativistic", "penalties": [R1, {**R1, "kind": "r2"}]},
     "Wasserstein, gradient penalty 10": {
         "objective": "wasserstein",
-        "penalties": [{"kind": "gradient", "weight": 10}],
+        "penalties": [{"kind": "wgan_gp", "weight": 10}],
     },
     "no penalty": {"penalties": []},
     "no penalty, spectral norm": {"penalties": [], "discriminator.spectral_norm": True},
@@ -39,8 +39,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "gradient penalty 10": {"penalties": [{"kind": "wgan_gp", "weight": 10}]},
     "DRAGAN 10": {"penalties": [{"kind": "dragan", "weight": 10}]},
     "no average": {"ema": None},
-    "level rates": {"generator_optimizer.schedule": None},
-    "one rate for both, 1e-3": {"generator_optimizer.learning_rate": 1e-3},
+    "constant learning rates": {"generator_optimizer.schedule": None},
+    "one learning rate for both, 1e-3": {"generator_optimizer.learning_rate": 1e-3},
     "DiffAugment": {"augment": {}},
     "conditioned on 100 clusters of the pixels": {"classes": 100, "condition_on": "clusters"},
     "conditioned on the labels": {"classes": None},  # as many as there are
@@ -57,8 +57,8 @@ def evaluated(name: str, seed: int, a: argparse.Namespace) -> dict[str, Any]:
     run = trained(path, data=a.data, budget="1m", steps=a.steps, seed=seed, overrides=overrides)
     if not run.directory.evaluation.exists():
         evaluate_run(run)
-    found: dict[str, Any] = read_evaluation(run.directory.evaluation) or {}
-    return {**found, "seconds": [line["seconds"] for line in run.history() if "seconds" in line][-1]}
+    scores: dict[str, Any] = read_evaluation(run.directory.evaluation) or {}
+    return {**scores, "seconds": [line["seconds"] for line in run.history() if "seconds" in line][-1]}
 
 
 def mean_std(values: list[float], digits: int) -> str:
@@ -78,15 +78,15 @@ def main() -> None:
     a = parser.parse_args()
     print("| | FID | each seed | precision | recall | seconds |\n|---|---|---|---|---|---|")
     for name in a.rows:
-        found = [evaluated(name, seed, a) for seed in range(a.seeds)]
-        fids = [f["fid"] for f in found]
+        scores = [evaluated(name, seed, a) for seed in range(a.seeds)]
+        fids = [f["fid"] for f in scores]
         cells = [
             name,
             mean_std(fids, 2),
             ", ".join(f"{fid:.2f}" for fid in fids),
-            mean_std([f["precision"] for f in found], 2),
-            mean_std([f["recall"] for f in found], 2),
-            f"{statistics.fmean(f['seconds'] for f in found):.0f}",
+            mean_std([f["precision"] for f in scores], 2),
+            mean_std([f["recall"] for f in scores], 2),
+            f"{statistics.fmean(f['seconds'] for f in scores):.0f}",
         ]
         print("| " + " | ".join(cells) + " |", flush=True)
 

@@ -35,8 +35,8 @@ def triples(images: ImageArray) -> Tensor:
 
 def line(name: str, images: ImageArray) -> str:
     """A row of the table."""
-    found = metrics.stacked_modes(triples(images))
-    return f"| {name} | {len(images):,} | {found.covered} | {found.kl:.3f} |"
+    modes = metrics.stacked_modes(triples(images))
+    return f"| {name} | {len(images):,} | {modes.covered} | {modes.kl:.3f} |"
 
 
 def main() -> None:

@@ -30,21 +30,21 @@ def timed(command: list[str]) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def contenders(recipe: str, keras: str | None, steps: int, warmup: int) -> dict[str, list[str]]:
     """Commands by name."""
     tail = [recipe, str(steps), str(warmup)]
-    found = {
+    commands = {
         f"ganvas {precision}": [sys.executable, str(PEERS / "ganvas_peer.py"), *tail, precision]
         for precision in (("fp32", "bf16") if devices.has_bf16() else ("fp32",))
     }
-    found["PyTorch"] = [sys.executable, str(PEERS / "torch_peer.py"), *tail]
+    commands["PyTorch"] = [sys.executable, str(PEERS / "torch_peer.py"), *tail]
     if keras:
-        found["Keras"] = [keras, str(PEERS / "keras_peer.py"), *tail]
-    return found
+        commands["Keras"] = [keras, str(PEERS / "keras_peer.py"), *tail]
+    return commands
 
 
 def measure(recipe: str, keras: str | None, rounds: int, steps: int, warmup: int) -> dict[str, Any]:
@@ -55,21 +55,21 @@ def measure(recipe: str, keras: str | None, rounds: int, steps: int, warmup: int
     for number in range(rounds):
         order = list(commands) if number % 2 == 0 else list(reversed(commands))
         for name in order:
-            found = timed(commands[name])
-            versions[name] = found["version"]
-            seconds[name].append(statistics.median(found["seconds"]))
+            result = timed(commands[name])
+            versions[name] = result["version"]
+            seconds[name].append(statistics.median(result["seconds"]))
             print(
                 f"{recipe}  round {number + 1}  {name:<12} {seconds[name][-1]:.4f} s a step", file=sys.stderr
             )
     return {"recipe": recipe, "seconds": seconds, "versions": versions}
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def lines(result: dict[str, Any]) -> list[str]:
     """Rows of the table: how many times as fast as each peer, lowest and highest round."""
-    seconds = found["seconds"]
+    seconds = result["seconds"]
     rows = []
     for ours in (name for name in seconds if name.startswith("ganvas")):
-        row = [found["recipe"], ours, f"{statistics.median(seconds[ours]):.3f} s"]
+        row = [result["recipe"], ours, f"{statistics.median(seconds[ours]):.3f} s"]
         for peer in ("Keras", "PyTorch"):
             if peer not in seconds:
                 row.append("not run")
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=15)
-    parser.add_argument("--warm-up", type=int, default=5)
+    parser.add_argument("--warmup", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("throughput.json"))
     a = parser.parse_args()
     import torch
@@ -99,8 +99,8 @@ def main() -> None:
     write_json(a.out, {"machine": machine, "results": results})
     print(f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}\n")
     print("| recipe | | a step | against Keras | against plain PyTorch |\n|---|---|---|---|---|")
-    for found in results:
-        print("\n".join(lines(found)))
+    for result in results:
+        print("\n".join(lines(result)))
 
 
 if __name__ == "__main__":
