@@ -3,8 +3,8 @@
     GANVAS_DATA=... python benchmarks/ladder.py [--data mnist] [--steps 2000] [--seeds 3] [--rows NAME ...]
 
 The base is the recipe of `ganvas train --budget 1m`, conditioned on no clusters, stopped after `--steps`
-steps (its learning rates and average follow the length). Each row changes what its name says. Scored is the end of
-each run, 10,000 images, as mean ± deviation over the seeds. Runs that are there and complete are not trained
+steps (its learning rates and average follow the length). Each row changes what its name says. Scored is the
+end of each run, 10,000 images, as mean ± deviation over the seeds. Runs that are complete are not trained
 again.
 """
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import torch
 
 from ganvas.callbacks.base import Callback
-from ganvas.callbacks.progress import Display, make_display
+from ganvas.callbacks.progress import Display
 from ganvas.data import ImageSet
 from ganvas.data.batches import Batches
 from ganvas.data.clusters import Labels
-from ganvas.errors import CallbackError, HealthStop, TrainingError
+from ganvas.errors import CallbackError, HealthStop, MachineError, TrainingError
 from ganvas.runs.callback_list import start_callbacks
 from ganvas.runs.control import TrainerControl
 from ganvas.runs.directory import RunDirectory, RunRecord
+from ganvas.runs.live import choose_display
 from ganvas.training import checkpoint, updates
 from ganvas.training.loop import StepResult, training_steps
 from ganvas.training.rng import StepRNG
@@ -55,7 +56,7 @@ def run(s: Session) -> None:
         StorageError: the disk is full; the last good checkpoint is kept.
     """
     record, directory = s.record, s.directory
-    display = make_display(record.steps, s.state.step, quiet=s.quiet)
+    display = choose_display(record.steps, s.state.step, quiet=s.quiet)
     devices.make_deterministic(s.device)
     control = TrainerControl(directory.path, s.state.step, record.steps)
     with stop_requests() as stopped, devices.memory_errors(), display:
@@ -108,6 +109,9 @@ def run(s: Session) -> None:
         except TrainingError as error:
             control.finish("failed", str(error))
             raise TrainingError(f"{error}{_last_checkpoint(directory)}") from None
+        except MachineError as error:
+            control.finish("failed", str(error))
+            raise
         finally:
             callbacks.on_close()
 
