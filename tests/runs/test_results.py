@@ -208,3 +208,15 @@ def test_on_a_full_disk_the_scores_are_printed_and_the_exit_code_is_1(run, capsy
     assert json.loads(out)["fid"] > 0 if form else "FID" in out
     assert err.startswith("ganvas: the scores were not kept in the run: could not write ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_on_a_full_disk_a_comparison_is_printed_and_the_exit_code_is_1(run, tmp_path, capsys, form):
+    page = tmp_path / "page.html"
+    with largest_file(0):
+        code = cli.main(["compare", str(run.path), "--out", str(page), *form])
+    out, err = capsys.readouterr()
+    assert code == 1
+    assert json.loads(out)["groups"] if form else "FID" in out
+    assert err.startswith(f"ganvas: could not write {page}: ")
+    assert not page.exists()

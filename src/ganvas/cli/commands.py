@@ -153,12 +153,13 @@ def compare(a: options.CompareOptions) -> None:
 
     out = _out_path(a.out, ".html", ".htm", ".csv")
     comparison = compare_runs(a.runs)
-    page = comparison.save(out or "comparison.html")
     if a.json:
         print_json(comparison.as_json())
-        return
-    print_lines(comparison.lines())
-    print_line(f"written: {page}")
+    else:
+        print_lines(comparison.lines())
+    page = comparison.save(out or "comparison.html")
+    if not a.json:
+        print_line(f"written: {page}")
 
 
 def report(a: options.ReportOptions) -> None:

@@ -293,7 +293,9 @@ def _frequencies(values: object) -> dict[str, float]:
 
 def _text(value: object) -> str:
     """Text, with a question mark for what UTF-8 cannot hold (half a surrogate pair); "" if it is none."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def _cleaned(value: Any, depth: int) -> Any:
