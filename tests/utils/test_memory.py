@@ -23,13 +23,27 @@ print((resident() - before) / held)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's memory")
 def test_memory_once_taken_is_kept_for_the_next_tensors_and_by_itself_would_not_be():
-    def share_kept(keep):
+    def fraction_kept(keep):
         command = [sys.executable, "-c", STEPS.format(keep=keep)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return float(done.stdout)
 
-    assert share_kept(True) > 0.9
-    assert share_kept(False) < 0.5
+    assert fraction_kept(True) > 0.9
+    assert fraction_kept(False) < 0.5
+
+
+AVAILABLE = "from ganvas.utils.memory import available_memory; print(available_memory())"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ulimit -v")
+def test_available_memory_is_within_the_limit_of_the_process():
+    def available(mebibytes):
+        command = ["sh", "-c", f'ulimit -v {mebibytes << 10} && exec "$0" -c "$1"', sys.executable, AVAILABLE]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    small, large = available(300), available(400)
+    assert 0 < small < 300 << 20
+    assert large - small == pytest.approx(100 << 20, rel=0.2)
 
 
 READ = """

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganvas.errors import MachineError
+from ganvas.utils.limits import memory_limit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,13 +23,16 @@ MMAP_THRESHOLD = 0.25
 
 
 def available_memory() -> int:
-    """Bytes available without swapping, within the limit of the container (cgroup v2)."""
+    """Return the bytes available without swapping, within the limits of container (cgroup v2) and process."""
     import psutil  # here, so that importing the package stays quick
 
     available = int(psutil.virtual_memory().available)
     limit, used = (_read_number(Path("/sys/fs/cgroup") / name) for name in ("memory.max", "memory.current"))
     if limit is not None and used is not None:
         available = min(available, max(0, limit - used))
+    process = memory_limit()
+    if process is not None:
+        available = min(available, max(0, process - int(psutil.Process().memory_info().vms)))
     return available
 
 
