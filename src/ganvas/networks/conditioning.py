@@ -104,19 +104,40 @@ class ConditionalGenerator(nn.Module):
         return images
 
 
-def check_class_logits(discriminator: nn.Module, image_shape: ImageShape, num_classes: int) -> None:
-    """Raise unless the discriminator has one logit per class.
+def check_networks(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    image_shape: ImageShape,
+    input_size: int,
+    num_classes: int,
+) -> None:
+    """Raise unless networks give what a training step needs, for two inputs in inference mode.
+
+    Args:
+        generator: maps [N, input_size] to images [N, *image_shape].
+        discriminator: maps images to logits [N], or [N, num_classes] in conditional training.
+        image_shape: (C, H, W).
+        input_size: numbers in z and the one-hot class.
+        num_classes: 0 in unconditional training.
 
     Raises:
-        RecipeError: logits of another shape.
+        RecipeError: outputs of another shape or type.
     """
-    if not num_classes:
+    device = next(generator.parameters()).device
+    with inference(generator, discriminator):
+        images = generator(torch.zeros(2, input_size, device=device))
+        _check_output("generator", "images", images, (2, *image_shape))
+        logits = discriminator(images)
+        hint = "; give a logit for each class" if num_classes else ""
+        _check_output("discriminator", "logits", logits, (2, num_classes) if num_classes else (2,), hint)
+
+
+def _check_output(network: str, what: str, output: object, shape: tuple[int, ...], hint: str = "") -> None:
+    if isinstance(output, Tensor) and output.is_floating_point() and tuple(output.shape) == shape:
         return
-    parameter = next(discriminator.parameters())
-    with inference(discriminator):
-        shape = tuple(discriminator(torch.zeros(2, *image_shape, device=parameter.device)).shape)
-    if shape != (2, num_classes):
-        raise RecipeError(
-            f"classes {num_classes}: expected the discriminator's logits for 2 images to be of shape "
-            f"{(2, num_classes)}, got {shape}; give a logit for each class"
-        )
+    got = type(output).__name__
+    if isinstance(output, Tensor):
+        got = f"{str(output.dtype).removeprefix('torch.')} of shape {tuple(output.shape)}"
+    raise RecipeError(
+        f"{network}: expected its {what} for 2 inputs to be float32 of shape {shape}, got {got}{hint}"
+    )

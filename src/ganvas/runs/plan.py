@@ -15,8 +15,7 @@ from ganvas.data import DATASET_NAMES, ImageSet, load_dataset
 from ganvas.data.batches import Batches
 from ganvas.data.clusters import Labels
 from ganvas.errors import DataError, RecipeError, UserError, printable
-from ganvas.networks.conditioning import check_class_logits
-from ganvas.profiling.flops import step_seconds
+from ganvas.profiling.flops import UncountableError, step_seconds
 from ganvas.recipes import auto
 from ganvas.recipes.durations import to_steps
 from ganvas.recipes.schema import Recipe
@@ -120,7 +119,7 @@ def estimated_seconds(recipe: Recipe, image_shape: tuple[int, int, int], record:
         return record.steps * auto.estimated_step_seconds(recipe, image_shape)
     try:
         return record.steps * step_seconds(recipe, image_shape, record.precision)
-    except RuntimeError:
+    except UncountableError:
         return None
 
 
@@ -162,7 +161,6 @@ def prepare(options: TrainOptions) -> TrainingPlan:
     update = updates.make_update(recipe, steps)
     with devices.memory_errors():
         state = new_state(recipe, images.image_shape, options.seed, device)
-        check_class_logits(state.discriminator, images.image_shape, recipe.classes)
     record = RunRecord(
         recipe=recipe,
         seed=options.seed,
@@ -190,7 +188,7 @@ def _recipe_and_data(
         return recipe, data
     if recipe is None or recipe == "auto":
         return None, data
-    if str(recipe) not in ("", *recipes.recipe_names()) and _is_data(recipe):
+    if _is_data(recipe) and str(recipe) not in ("", *recipes.recipe_names()):
         if data is not None:
             raise UserError(f"{recipe} is a data set, and so is data {data}: give one of them")
         return None, recipe
@@ -253,7 +251,7 @@ def _within_budget(
     try:
         precision = devices.resolve_precision(recipe.precision, device)
         seconds = step_seconds(recipe, images.image_shape, precision)
-    except RuntimeError:
+    except UncountableError:
         raise UserError(
             f"budget {options.budget}: the steps of {recipe.name} cannot be estimated; set steps instead"
         ) from None

@@ -61,11 +61,11 @@ class LogitwiseObjective:
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """See `Objective`."""
-        return self.real(real).mean(), self.fake(fake).mean()
+        return _mean(self.real(real)), _mean(self.fake(fake))
 
     def generator_loss(self, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG002
         """See `Objective`."""
-        return self.generator(fake).mean()
+        return _mean(self.generator(fake))
 
 
 @dataclass(frozen=True)
@@ -109,35 +109,82 @@ class FunctionObjective:
         return self._losses(real, fake)[1]
 
     def _losses(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        losses = self.function(real, fake)
-        scalar = (
-            isinstance(losses, tuple)
-            and len(losses) == 2
-            and all(isinstance(loss, Tensor) and loss.dim() == 0 for loss in losses)
-        )
-        if not scalar:
-            name = getattr(self.function, "__name__", "objective")
-            raise RecipeError(
-                f"objective {name}: expected (discriminator loss, generator loss), two scalar tensors; "
-                f"got {_describe(losses)}; take means over the batch"
-            )
+        name = getattr(self.function, "__name__", "objective")
+        return _two_scalars(name, "(discriminator loss, generator loss)", self.function(real, fake))
+
+
+@dataclass(frozen=True)
+class CheckedObjective:
+    """An objective of the user's, whose losses are checked to be scalars."""
+
+    objective: Objective
+
+    @property
+    def paired(self) -> bool:
+        """See `Objective`."""
+        return self.objective.paired
+
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Objective`."""
+        losses = self.objective.discriminator_loss(real, fake)
+        return _two_scalars(type(self.objective).__name__, "(loss for real, loss for fake images)", losses)
+
+    def generator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """See `Objective`."""
+        loss = self.objective.generator_loss(real, fake)
+        return require_scalar(f"objective {type(self.objective).__name__}", loss)
+
+
+def _mean(losses: object) -> Tensor:
+    if not isinstance(losses, Tensor):
+        raise RecipeError(f"objective: expected a tensor of one loss for each logit, got {_describe(losses)}")
+    return losses.mean()
+
+
+def _two_scalars(name: str, expected: str, losses: object) -> tuple[Tensor, Tensor]:
+    if isinstance(losses, tuple) and len(losses) == 2 and all(map(_is_scalar, losses)):
         return losses
+    raise RecipeError(
+        f"objective {name}: expected {expected}, two scalar tensors; got {_describe(losses)}; take means "
+        f"over the batch"
+    )
+
+
+def require_scalar(what: str, value: object) -> Tensor:
+    """Return `value` if it is a tensor of one number, as a loss must be.
+
+    Raises:
+        RecipeError: it is something else; `what` names where it comes from.
+    """
+    if isinstance(value, Tensor) and _is_scalar(value):
+        return value
+    raise RecipeError(f"{what}: expected a scalar tensor, got {_describe(value)}; take means over the batch")
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, Tensor) and value.dim() == 0 and value.is_floating_point()
 
 
 def _describe(value: object) -> str:
     if isinstance(value, tuple | list):
-        return f"{type(value).__name__} of " + (", ".join(map(_describe, value)) or "nothing")
-    return f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        return f"{type(value).__name__} of " + (", ".join(map(_describe, value[:4])) or "nothing")
+    if isinstance(value, Tensor):
+        return f"a tensor {str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+    return type(value).__name__
 
 
 def as_objective(value: object) -> Objective:
-    """An objective as it is, or a function as a `FunctionObjective`.
+    """An objective, checked while it is used, or a function as a `FunctionObjective`.
 
     Raises:
         RecipeError: neither.
     """
+    if isinstance(value, LogitwiseObjective | RelativisticObjective | FunctionObjective):
+        return value
     if hasattr(value, "discriminator_loss") and hasattr(value, "generator_loss"):
-        return value  # type: ignore[return-value]
+        if not isinstance(getattr(value, "paired", None), bool):
+            raise RecipeError(f"objective {type(value).__name__}: expected `paired` to be True or False")
+        return CheckedObjective(value)  # type: ignore[arg-type]
     if callable(value):
         return FunctionObjective(value)
     raise RecipeError(f"objective: expected a function of real and fake logits, got {type(value).__name__}")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganvas.errors import RecipeError
 from ganvas.recipes.optimizers import Optimizer
 
 
@@ -26,7 +27,7 @@ class NetworkOptimizer:
     def __init__(self, network: nn.Module, config: Optimizer) -> None:
         self._named = dict(network.named_parameters())
         self.parameters = list(self._named.values())
-        self._optimizer = config.build(self.parameters)
+        self._optimizer = _checked(config.build(self.parameters), config)
         self._config = config
         self.steps = 0
 
@@ -93,10 +94,28 @@ class NetworkOptimizer:
             self._optimizer.state[parameter] = state
 
 
+def _checked(optimizer: object, config: Optimizer) -> torch.optim.Optimizer:
+    if isinstance(optimizer, torch.optim.Optimizer):
+        return optimizer
+    raise RecipeError(
+        f"optimizer {config.kind!r}: expected build() to return a torch.optim.Optimizer, got "
+        f"{type(optimizer).__name__}"
+    )
+
+
 def gradients(
     loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool = False
 ) -> tuple[Tensor, ...]:
-    """The gradients of `loss`; zeros for parameters that it does not depend on."""
+    """The gradients of `loss`; zeros for parameters that it does not depend on.
+
+    Raises:
+        RecipeError: it depends on nothing that is trained.
+    """
+    if not loss.requires_grad:
+        raise RecipeError(
+            "objective or penalty: expected a loss that depends on the discriminator's logits, got a "
+            "constant; do not detach logits, nor make new tensors of their values"
+        )
     return torch.autograd.grad(
         loss, parameters, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
     )

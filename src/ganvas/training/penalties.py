@@ -32,6 +32,8 @@ from ganvas.errors import RecipeError
 from ganvas.networks.conditioning import Batch, class_logits, concat
 from ganvas.recipes.schema import Penalty
 from ganvas.registry import Registry
+from ganvas.training.objectives import require_scalar
+from ganvas.training.optimizers import gradients
 
 Uniform = Callable[..., Tensor]  # the sizes of a tensor -> U(0, 1), float32
 Logits = Callable[[Batch], Tensor]  # a batch -> D's logits [N], each of its image's class
@@ -84,9 +86,9 @@ def penalty_gradients(
     costs = _costs([PENALTIES.find(penalty.kind) for penalty in due], discriminator, real, fake, uniform)
     loss = torch.zeros((), device=real.images.device)
     for penalty, cost in zip(due, costs, strict=True):
-        loss = loss + penalty.interval * weight_at(penalty, fraction) * cost
-    parameters = list(discriminator.parameters())
-    return list(torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True))
+        scalar = require_scalar(f"penalty {penalty.kind}", cost)
+        loss = loss + penalty.interval * weight_at(penalty, fraction) * scalar
+    return list(gradients(loss, list(discriminator.parameters())))
 
 
 def _costs(

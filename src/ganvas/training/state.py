@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ganvas.errors import MachineError
+from ganvas.errors import MachineError, RecipeError
 from ganvas.networks import ImageShape
+from ganvas.networks.conditioning import check_networks
 from ganvas.networks.init import init_parameters
 from ganvas.networks.layers import inference
 from ganvas.networks.spec import NetworkSpec
@@ -52,14 +53,27 @@ def build_generator(recipe: Recipe, image_shape: ImageShape) -> nn.Module:
     """
     build = _generator_builder(recipe, image_shape)
     _require_memory_for(_on_meta(recipe.generator, build), "the generator")
-    return build()
+    return _check_module(recipe.generator, build())
 
 
 def build_discriminator(recipe: Recipe, image_shape: ImageShape) -> nn.Module:
     """The discriminator's modules, as `build_generator`."""
     build = _discriminator_builder(recipe, image_shape)
     _require_memory_for(_on_meta(recipe.discriminator, build), "the discriminator")
-    return build()
+    return _check_module(recipe.discriminator, build())
+
+
+def _check_module(spec: NetworkSpec, network: object) -> nn.Module:
+    """The network of a spec, which must be a module with parameters to train."""
+    if isinstance(network, nn.Module) and any(True for _ in network.parameters()):
+        return network
+    got = (
+        f"{type(network).__name__} without any" if isinstance(network, nn.Module) else type(network).__name__
+    )
+    raise RecipeError(
+        f"{spec.kinds.kind} {spec.kind!r}: expected build() to return a torch.nn.Module with parameters, "
+        f"got {got}"
+    )
 
 
 def _generator_builder(recipe: Recipe, image_shape: ImageShape) -> Callable[[], nn.Module]:
@@ -81,7 +95,7 @@ def _on_meta(spec: NetworkSpec, build: Callable[[], nn.Module]) -> nn.Module | N
     """
     try:
         with torch.device("meta"):
-            return build()
+            return _check_module(spec, build())
     except RuntimeError:
         if not _is_built_in(spec):  # a user's network may need real numbers
             return None
@@ -166,11 +180,16 @@ def new_state(recipe: Recipe, image_shape: ImageShape, seed: int, device: torch.
 
     Raises:
         MachineError: a training step would not fit into memory.
+        RecipeError: a user's network does not give what a step needs.
     """
     _require_step_memory(recipe, image_shape, device)
     target = {"device": device, "memory_format": torch.channels_last}
     generator = new_generator(recipe, image_shape, seed).to(**target)  # type: ignore[call-overload]
     discriminator = new_discriminator(recipe, image_shape, seed).to(**target)  # type: ignore[call-overload]
+    if not (_is_built_in(recipe.generator) and _is_built_in(recipe.discriminator)):
+        with seeded_global_rng(0, device):
+            size = recipe.generator_input_size
+            check_networks(generator, discriminator, image_shape, size, recipe.classes)
     return build_state(recipe, generator, discriminator)
 
 

@@ -227,12 +227,27 @@ def _update(
         state.generator_optimizer.set_progress(fraction)
         state.discriminator_optimizer.set_progress(fraction)
     metrics = rule(context, state, real, rng)
+    _check_metrics(rule, metrics)
     if target is None:
         return metrics
     assert state.adaptive is not None
     sign = 2 * metrics["real_accuracy"] - 1
     update_probability(state.adaptive, sign, len(real.images), target, state.step)
     return {**metrics, "augment_probability": state.adaptive[0].clone()}
+
+
+METRICS = {  # what every step reports
+    "discriminator_loss", "discriminator_loss_real", "discriminator_loss_fake", "generator_loss",
+    "real_probability", "fake_probability", "real_accuracy", "fake_accuracy", "discriminator_accuracy",
+}  # fmt: skip
+
+
+def _check_metrics(rule: UpdateRule, metrics: object) -> None:
+    values = metrics.values() if isinstance(metrics, dict) and metrics.keys() >= METRICS else [None]
+    if all(isinstance(value, Tensor) and value.dim() == 0 for value in values):
+        return
+    name = getattr(rule, "__name__", "?")
+    raise RecipeError(f"update rule {name}: expected scalar tensors by name, as step_metrics gives them")
 
 
 Gradients = tuple[Sequence[Tensor], Sequence[Tensor], StepMetrics]
@@ -265,10 +280,8 @@ def fused_gradients(objective: Objective, state: TrainState, real: Batch, fake: 
     number. Rescaled by the ratio of the two losses' derivatives there, it is what reaches the image from
     G's loss. Source: FusedProp, arXiv 2004.03335, section 3.
     """
-    d_parameters, g_parameters = (
-        state.discriminator_optimizer.parameters,
-        state.generator_optimizer.parameters,
-    )
+    d_parameters = state.discriminator_optimizer.parameters
+    g_parameters = state.generator_optimizer.parameters
     fake_images, count = fake.images.detach().requires_grad_(), len(real.images)
     logits = class_logits(state.discriminator, concat(real, Batch(fake_images, fake.labels)))
 
@@ -277,8 +290,8 @@ def fused_gradients(objective: Objective, state: TrainState, real: Batch, fake: 
     real_logits, fake_logits = leaf[:count], leaf[count:]
     loss_real, loss_fake = objective.discriminator_loss(real_logits, fake_logits)
     loss_g = objective.generator_loss(real_logits, fake_logits)
-    (d_derivative,) = torch.autograd.grad(loss_real + loss_fake, leaf, retain_graph=True)
-    (g_derivative,) = torch.autograd.grad(loss_g, leaf)
+    (d_derivative,) = gradients(loss_real + loss_fake, [leaf], retain_graph=True)
+    (g_derivative,) = gradients(loss_g, [leaf])
     d_fake, g_fake = d_derivative[count:], g_derivative[count:]
     d_fake.copy_(torch.where(d_fake.abs() < MIN_DERIVATIVE, MIN_DERIVATIVE, d_fake))
 
