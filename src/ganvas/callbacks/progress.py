@@ -1,8 +1,10 @@
-"""What the user sees while a run trains: a bar in a terminal or notebook, plain lines elsewhere."""
+"""What the user sees while a run trains: a bar in a terminal, plain lines elsewhere.
+
+What a notebook shows, `ganvas.runs.live` draws.
+"""
 
 from __future__ import annotations
 
-import importlib
 import sys
 import time
 from typing import Any, Self
@@ -24,6 +26,13 @@ class Display(Callback):
     def say(self, line: str) -> None:
         """Show a line that stays."""
 
+    def move(self, step: int) -> None:
+        """`step` steps are done."""
+
+    def on_step(self, result: StepResult) -> None:
+        """Show that a step was done."""
+        self.move(result.step)
+
     def on_message(self, line: str) -> None:
         """Show a line that stays."""
         self.say(line)
@@ -44,14 +53,12 @@ class Display(Callback):
 
 
 def make_display(total: int, done: int, *, quiet: bool) -> Display:
-    """A bar in a terminal, one updating line in a notebook, plain lines elsewhere, nothing if `quiet`.
+    """A bar in a terminal, plain lines elsewhere, nothing if `quiet`.
 
     Without a standard error, as in a service, there is nothing either.
     """
     if quiet or sys.stderr is None:
         return Display()
-    if in_notebook():
-        return NotebookLine(total, done)
     if sys.stderr.isatty():
         return ProgressBar(total, done)
     return ProgressLines(total, done)
@@ -135,42 +142,6 @@ class ProgressLines(Display):
         stderr.flush()
 
 
-class NotebookLine(Display):
-    """One line under the cell that updates once a second; other lines go to stdout."""
-
-    def __init__(self, total: int, done: int) -> None:
-        self._total, self._first = total, done
-        self._start, self._next = time.perf_counter(), 0.0
-        self._text = ""
-        self._handle: Any = None
-
-    def on_log(self, record: LogRecord) -> None:
-        """Show the record's losses from now on."""
-        self._text = f"{format_speed(record)}  {format_record(record)}"
-        self._show(record.step)
-
-    def on_step(self, result: StepResult) -> None:
-        """Update the line if it is older than a second."""
-        if time.perf_counter() >= self._next:
-            self._show(result.step)
-
-    def say(self, line: str) -> None:
-        """Print a line on stdout."""
-        print_line(line)
-
-    def _show(self, step: int) -> None:
-        now = time.perf_counter()
-        self._next = now + 1.0
-        elapsed = now - self._start
-        times = format_times(elapsed, seconds_left(elapsed, self._first, step, self._total))
-        bundle = {"text/plain": f"step {step}/{self._total}  {times}  {self._text}"}
-        if self._handle is None:
-            display: Any = importlib.import_module("IPython.display").display
-            self._handle = display(bundle, raw=True, display_id=True)
-        else:
-            self._handle.update(bundle, raw=True)
-
-
 class _TimesColumn(ProgressColumn):
     """Elapsed and remaining time, at the mean speed since this process started to train.
 
@@ -219,9 +190,9 @@ class ProgressBar(Display):
         """Show the record below the bar."""
         self._text.plain = f"{format_speed(record)}\n{format_record(record)}"
 
-    def on_step(self, result: StepResult) -> None:
+    def move(self, step: int) -> None:
         """Move the bar; it is drawn at the next refresh."""
-        self._progress.update(self._task, completed=result.step)
+        self._progress.update(self._task, completed=step)
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""

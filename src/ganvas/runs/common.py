@@ -11,7 +11,7 @@ import torch
 
 import ganvas
 from ganvas.callbacks.base import Callback, load_callback
-from ganvas.callbacks.progress import Display, make_display
+from ganvas.callbacks.progress import Display
 from ganvas.data import DATASET_NAMES, ImageSet
 from ganvas.data.batches import Batches
 from ganvas.data.clusters import Labels
@@ -20,6 +20,7 @@ from ganvas.recipes.schema import Recipe
 from ganvas.report import report
 from ganvas.runs.directory import RunDirectory
 from ganvas.runs.evaluate import EvaluationResult, evaluate_run, save_evaluation
+from ganvas.runs.live import choose_display
 from ganvas.runs.run import Run
 from ganvas.training.objectives import OBJECTIVES, as_objective
 from ganvas.utils import devices
@@ -52,7 +53,7 @@ def evaluate_and_report(directory: RunDirectory, *, images: ImageSet, quiet: boo
         KeyboardInterrupt: stopped by the user; `resume` does the rest.
     """
     run = Run.open(directory.path)
-    display = make_display(run.record.steps, run.record.steps, quiet=quiet)
+    display = choose_display(run.record.steps, run.record.steps, quiet=quiet)
     try:
         result = _final_evaluation(run, images, display)
         extras = None if result is None else save_evaluation(run, result)

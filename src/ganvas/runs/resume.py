@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ganvas.callbacks.base import Callback
-from ganvas.callbacks.progress import Display, make_display
+from ganvas.callbacks.progress import Display
 from ganvas.data import ImageSet, load_dataset
 from ganvas.errors import RecipeError, RunError
 from ganvas.evaluation.history import read_evaluation
@@ -24,6 +24,7 @@ from ganvas.runs.common import (
 )
 from ganvas.runs.conditioning import cluster_record, restore_conditioning
 from ganvas.runs.directory import RunDirectory, RunRecord
+from ganvas.runs.live import choose_display
 from ganvas.runs.lock import exclusive_lock
 from ganvas.runs.options import ResumeOptions
 from ganvas.runs.overwrite import recover, recover_for_reading, remove_killed_forks, replaced_run
@@ -90,7 +91,7 @@ def resume_from_options(o: ResumeOptions, images: ImageSet | None = None) -> Run
         if o.data is not None:  # from now on it is there
             data = record.data.model_copy(update={"requested": recorded_request(o.data, images)})
             record = record.model_copy(update={"data": data})
-        display = make_display(record.steps, 0, quiet=o.quiet)
+        display = choose_display(record.steps, 0, quiet=o.quiet)
         replaced = replaced_run(directory)
         if replaced is not None:
             display.say(
