@@ -12,11 +12,13 @@ from PIL import Image
 
 from ganvas.report.templating import data_uri
 from ganvas.utils.images import encode_png
+from ganvas.utils.io import read_regular
 
 MAX_FRAMES = 60
 MAX_BYTES = 3_000_000
 """Of all frames of a page together, in base64."""
 _WEBP_QUALITY = 85
+_MAX_FILE_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def choose_frames(files: Sequence[Path], max_bytes: int = MAX_BYTES) -> list[Fra
 def read(path: Path) -> Frame | None:
     """The grid in a file, or None if it is not a whole PNG."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path, limit=_MAX_FILE_BYTES, follow_links=False)
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=("PNG",)) as image:

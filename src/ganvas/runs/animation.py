@@ -9,10 +9,11 @@ from PIL import Image
 
 from ganvas.errors import RunError
 from ganvas.utils.images import encode_gif, upscale
-from ganvas.utils.io import write_bytes
+from ganvas.utils.io import IrregularFileError, open_regular, write_bytes
 
 MILLISECONDS = 200
 LAST_MILLISECONDS = 2000
+_MAX_GRID_BYTES = 2**28
 
 
 def subsampled(count: int) -> list[int]:
@@ -53,8 +54,13 @@ def animate(frames: Sequence[Path], out: Path, *, subsample: bool, at_least: int
     images = []
     for path in chosen:
         try:
-            with Image.open(path) as image:
+            with (
+                open_regular(path, limit=_MAX_GRID_BYTES, follow_links=False) as stream,
+                Image.open(stream, formats=("PNG",)) as image,
+            ):
                 images.append(upscale(image.copy(), at_least))
+        except IrregularFileError as error:
+            raise RunError(f"cannot read {path}: {error.strerror}") from None
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise RunError(f"{path} is not a whole image ({error}): remove it and try again") from None
     write_bytes(out, encode_gif(images, MILLISECONDS, LAST_MILLISECONDS))

@@ -19,7 +19,9 @@ from ganvas.errors import RunError, UserError, did_you_mean
 from ganvas.recipes.schema import Recipe
 from ganvas.runs.directory import ClusterRecord, RunDirectory, RunRecord
 from ganvas.training.conditioning import conditioning_labels
-from ganvas.utils.io import write_bytes
+from ganvas.utils.io import read_regular, write_bytes
+
+_MAX_HEADER_BYTES = 2**20
 
 
 def restore_conditioning(
@@ -39,7 +41,7 @@ def restore_conditioning(
     if record.clusters is None:
         return conditioning_labels(images, record.recipe, record.seed)
     try:
-        return _read(directory.clusters, record.clusters.sha256, len(images))
+        return _read(directory.clusters, record.clusters, len(images))
     except RunError as error:
         if began:
             raise RunError(
@@ -95,9 +97,10 @@ def write_clusters(directory: RunDirectory, labels: Labels) -> None:
     write_bytes(directory.clusters, content, durable=True)
 
 
-def _read(file: Path, sha256: str, count: int) -> Labels:
+def _read(file: Path, record: ClusterRecord, count: int) -> Labels:
     try:
-        labels = safetensors.numpy.load(file.read_bytes())["labels"]
+        content = read_regular(file, limit=4 * count + _MAX_HEADER_BYTES, follow_links=False)
+        labels = safetensors.numpy.load(content)["labels"]
     except OSError as error:
         raise RunError(f"cannot read {file}: {error.strerror}") from None
     except (KeyError, safetensors.SafetensorError):
@@ -107,8 +110,10 @@ def _read(file: Path, sha256: str, count: int) -> Labels:
             f"{file} is damaged: expected one label per image, int32 [{count}], got {labels.dtype} "
             f"{list(labels.shape)}"
         )
-    if _digest(labels) != sha256:
+    if _digest(labels) != record.sha256:
         raise RunError(f"{file} is damaged: run.json has another hash of its labels")
+    if labels.min() < 0 or np.bincount(labels, minlength=len(record.counts)).tolist() != list(record.counts):
+        raise RunError(f"{file} is damaged: run.json has other numbers of images in the clusters")
     return labels.astype(np.int64)
 
 

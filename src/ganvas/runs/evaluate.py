@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +169,7 @@ def evaluate(
 
     >>> ganvas.evaluate("runs/first", count=2000).evaluation.score.fid  # doctest: +SKIP
     """
-    if isinstance(subject, Run) or (Path(subject).expanduser() / "run.json").exists():
+    if isinstance(subject, Run) or os.path.lexists(Path(subject).expanduser() / "run.json"):
         if size is not None or resize is not None:
             raise UserError("size and resize are for the images of a path: a run has its own size")
         run = subject if isinstance(subject, Run) else Run.open(subject)

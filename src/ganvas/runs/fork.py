@@ -177,7 +177,7 @@ def _forked_record(
         recipe.batch_size,
     )
     precision = recipe.precision if "precision" in overrides else parent.precision
-    device = torch.device(str(parent.machine.get("device", "cpu")))
+    device = torch.device("cuda" if parent.machine.get("device") == "cuda" else "cpu")
     changed = dict(overrides) if seed is None else {**overrides, "seed": seed}
     record = parent.model_copy(
         update={

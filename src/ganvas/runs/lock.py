@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import filelock
 
 from ganvas.errors import RunError
-from ganvas.utils.io import storage_errors
+from ganvas.utils.io import file_kind, storage_errors
 
 
 @contextmanager
@@ -17,11 +19,14 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
     """Hold `folder/.lock`; the system releases it when the process ends, however it ends.
 
     Raises:
-        RunError: another process holds it.
+        RunError: another process holds it, or it is no regular file.
         StorageError: the lock cannot be written.
     """
-    lock = filelock.FileLock(folder / ".lock")
-    with storage_errors(str(folder / ".lock")):
+    path = folder / ".lock"
+    if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+        raise RunError(f"{path}: expected a regular file, got {file_kind(path.lstat())}; remove it")
+    lock = filelock.FileLock(path)
+    with storage_errors(str(path)):
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:  # an OSError, so it is caught first

@@ -223,10 +223,10 @@ def _discard(folder: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_symlink() or path.is_file():  # never what a link leads to
-        path.unlink()
-    else:
+    if path.is_dir() and not path.is_symlink():  # never what a link leads to
         shutil.rmtree(path)
+    else:  # of a named pipe, rmtree would wait for a writer
+        path.unlink()
 
 
 def remove_partial(checkpoints: Path) -> None:
@@ -243,6 +243,8 @@ def read_state(folder: Path) -> CheckpointState:
     Raises:
         RunError: missing, damaged, edited, nonsense, or of a newer format.
     """
+    if folder.is_symlink():
+        raise _damaged(folder, "it is a symbolic link, expected a folder")
     try:
         content = read_regular(folder / "state.json", limit=_MAX_STATE_BYTES, follow_links=False)
         values = json.loads(content)
