@@ -59,12 +59,11 @@ def metric(name: str, *, title: str, better: str = "higher", meaning: str = "") 
         meaning: what it says, in a few words.
 
     Raises:
-        UserError: the name is a built-in metric's, or of something else in `evaluation.json`.
+        UserError: another metric or value of `evaluation.json` has the name; another word for `better`.
     """
-    from ganvas.evaluation.metric_info import CUSTOM_METRICS, CustomMetric, MetricInfo, check_metric_name
+    from ganvas.evaluation.metric_info import CUSTOM_METRICS, CustomMetric, describe_metric
 
-    check_metric_name(name)
-    info = MetricInfo(name, title, better, meaning)  # type: ignore[arg-type]
+    info = describe_metric(name, title, better, meaning)
     return decorator(CUSTOM_METRICS, name, lambda function: CustomMetric(info, function))
 
 

@@ -71,3 +71,10 @@ def test_a_name_that_an_evaluation_uses_already_is_refused(name):
     with pytest.raises(UserError, match=r"^metric "):
         ganvas.register.metric(name, title="Mine")(lambda fake, real: 0.0)
     assert name not in CUSTOM_METRICS
+
+
+@pytest.mark.parametrize("better", ["lowest", "", "Lower", None])
+def test_which_way_is_better_is_one_of_three_words(better):
+    with pytest.raises(UserError, match=r"^metric mine: expected better to be one of 'lower', 'higher', "):
+        ganvas.register.metric("mine", title="Mine", better=better)(lambda fake, real: 0.0)
+    assert "mine" not in CUSTOM_METRICS

@@ -256,3 +256,16 @@ def test_the_csv_has_a_column_for_each_score_in_the_order_of_the_metrics_and_eac
     assert [row[head.index("seconds")] for row in rows] == ["20.0"] * 3  # of training, not of evaluating
     assert [row[head.index("an_older_score")] for row in rows] == ["", "3.5", ""]
     assert {metric.key for metric in METRICS} - {"cas"} <= set(head)
+
+
+@pytest.mark.parametrize(
+    "name", ["=HYPERLINK(A1)", "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\t=1", "discs"]
+)
+def test_a_name_from_a_run_is_no_formula_in_a_spreadsheet(copy, tmp_path, name):
+    run = copy()
+    run.directory.write(
+        run.record.model_copy(update={"data": run.record.data.model_copy(update={"name": name})})
+    )
+    text = compare([type(run).open(run.path)]).save(tmp_path / "table.csv").read_text()
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert row["data"] == (name if name == "discs" else f"'{name}")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from ganvas.errors import UserError
 from ganvas.registry import Registry, load_entry_points
+
+Better = Literal["lower", "higher", "nearer 0"]
 
 
 class MetricInfo(NamedTuple):
@@ -15,7 +17,7 @@ class MetricInfo(NamedTuple):
 
     key: str
     title: str
-    better: Literal["lower", "higher", "nearer 0"]
+    better: Better
     meaning: str
 
 
@@ -100,15 +102,19 @@ CUSTOM_METRICS: Registry[CustomMetric] = Registry("metric")
 """Metrics that plugins register; see `ganvas.register.metric`."""
 
 
-def check_metric_name(name: str) -> None:
-    """Refuse a name for a custom metric that `evaluation.json` uses already.
+def describe_metric(name: str, title: str, better: str, meaning: str) -> MetricInfo:
+    """The description of a custom metric, checked.
 
     Raises:
-        UserError: it is a built-in metric's name, or could be mistaken for something else there.
+        UserError: `evaluation.json` uses the name for something else, or `better` is not one of three words.
     """
+    if better not in get_args(Better):
+        known = ", ".join(map(repr, get_args(Better)))
+        raise UserError(f"metric {name}: expected better to be one of {known}, got {better!r}")
     taken = {metric.key for metric in METRICS} | {"protocol", "subject", "step", "seconds"}
     if name in taken or name.endswith(("_stderr", "_baseline")) or name.startswith("modes_"):
         raise UserError(f"metric {name}: evaluation.json uses this name already; choose another")
+    return MetricInfo(name, title, cast(Better, better), meaning)
 
 
 def custom_metrics() -> tuple[CustomMetric, ...]:

@@ -201,10 +201,16 @@ def csv_bytes(comparison: Comparison) -> bytes:
     writer.writerow(["path", "recipe", "data", "seed", "steps", "seconds", "images_seen", *keys])
     for row in comparison.rows:
         scores = row.scores or {}
-        facts = [str(row.path), row.recipe, row.data, row.seed, row.steps, row.seconds, row.images_seen]
+        names = (_no_formula(row.recipe), _no_formula(row.data))
+        facts = [str(row.path), *names, row.seed, row.steps, row.seconds, row.images_seen]
         writer.writerow([*facts, *(scores.get(key) for key in keys)])
     text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "?", buffer.getvalue())  # halves of pairs: not from a path
     return text.encode("utf-8", "surrogateescape")
+
+
+def _no_formula(name: str) -> str:
+    """A name from a run, quoted where a spreadsheet would take it for a formula and run it."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 
 def _csv_keys(comparison: Comparison) -> list[str]:
