@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import errno
 import os
 import shlex
 import sys
@@ -22,7 +23,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ganvas.cli.parser import build_parser
-from ganvas.errors import GanvasError, UserError
+from ganvas.errors import GanvasError, UserError, shorten
 from ganvas.registry import foreign_errors, load_plugin
 from ganvas.utils.limits import check_limits
 from ganvas.utils.memory import is_memory_error
@@ -63,6 +64,8 @@ def _run(words: Sequence[str]) -> int:
     except MemoryError:
         return _fail(MEMORY_FULL, 1)
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return _fail(f"{shorten(str(error.filename))}: too long for a path; give a shorter one", 2)
         return _fail(f"{error.strerror or error}: {error.filename or 'input or output'}", 1)
     except Exception as error:
         if "home directory" in str(error) and isinstance(error, RuntimeError):  # pathlib, of "~nobody/x"
