@@ -71,6 +71,9 @@ function Page() {
   if (!loaded) return pagesFailed.value ? <ErrorNote error={new ApiError("offline", "")} retry={loadPages} /> : <Loading />;
   if (page === "compare") return <loaded.ComparePage />;
   if (page === "new") return <loaded.NewPage />;
+  if (page === "run" && id && view === "slow") return <loaded.SlowPage key={id} id={id} />;
+  if (page === "run" && id && view === "draw") return <loaded.DrawPage key={id} id={id} />;
+  if (page === "run" && id && view === "eye") return <loaded.EyePage key={id} id={id} />;
   if (page === "run" && id && view === "explore") return <loaded.ExplorePage key={id} id={id} />;
   if (page === "run" && id && (view === "live" || view === undefined)) return <loaded.LivePage key={id} id={id} />;
   return (

@@ -3,6 +3,7 @@
 
 import { signal } from "@preact/signals";
 import { ApiError, asApiError, send } from "./api";
+import { toCanvas } from "./sample";
 import type { Blend } from "./types";
 
 /** What all images of a view share. */
@@ -27,20 +28,6 @@ export interface Images {
   command: string;
   python: string;
   milliseconds: number;
-}
-
-/** Raw uint8 [N, H, W, C] as a canvas, image below image. */
-export function toCanvas(bytes: Uint8Array, [count, height, width, channels]: number[]): OffscreenCanvas {
-  const pixels = new Uint8ClampedArray(4 * count! * height! * width!);
-  for (let i = 0, j = 0; j < pixels.length; i += channels!, j += 4) {
-    pixels[j] = bytes[i]!;
-    pixels[j + 1] = bytes[channels === 1 ? i : i + 1]!;
-    pixels[j + 2] = bytes[channels === 1 ? i : i + 2]!;
-    pixels[j + 3] = 255;
-  }
-  const canvas = new OffscreenCanvas(width!, height! * count!);
-  canvas.getContext("2d")!.putImageData(new ImageData(pixels, width!, height! * count!), 0, 0);
-  return canvas;
 }
 
 interface Job {

@@ -7,6 +7,8 @@ import "./css/live.css";
 import "./css/new.css";
 import "./css/explore.css";
 import "./css/compare.css";
+import "./css/slow.css";
+import "./css/eye.css";
 import { render } from "preact";
 import { openSession } from "./api";
 import { App, loadPages } from "./app";

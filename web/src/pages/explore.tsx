@@ -4,21 +4,19 @@ import { useSignalEffect } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Feed } from "../feed";
 import { Generator } from "../generator";
-import { measure, t, whole } from "../i18n";
+import { measure, t } from "../i18n";
 import { Icon } from "../icons";
 import { pointOfPlane } from "../latent";
 import { Plane } from "../plane";
 import { keepParams, route } from "../router";
 import { announce } from "../announce";
 import { saveCanvas } from "../save";
-import { useTitle } from "../title";
 import type { Card, Detail } from "../types";
-import { CopyButton, Empty, ErrorNote, Loading } from "../ui";
+import { CopyButton, ErrorNote, Loading } from "../ui";
 import { addPick, type ExploreState, readState, writeState } from "./explore_state";
 import { Directions, Sliders } from "./explore_sliders";
 import { Inspector, Tray } from "./explore_samples";
-import { RunGone, useFeed } from "./live";
-import { RunHead } from "./run_head";
+import { RunPage } from "./run_page";
 
 function PlaneView({ card, state, generator }: { card: Card; state: ExploreState; generator: Generator }) {
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -123,27 +121,9 @@ function Workspace({ feed, card, detail }: { feed: Feed; card: Card; detail: Det
 }
 
 export function ExplorePage({ id }: { id: string }) {
-  const feed = useFeed(id);
-  const card = feed.card.value;
-  const detail = feed.detail.value;
-  useTitle(card ? `${card.name} · ${t("nav.explore")}` : "");
-  if (feed.gone.value || feed.error.value?.code === "not_found") return <RunGone />;
-  if (!card || !detail) {
-    return feed.error.value ? <ErrorNote error={feed.error.value} retry={() => void feed.reload()} /> : <Loading />;
-  }
   return (
-    <>
-      <RunHead feed={feed} card={card} view="explore" />
-      {detail.checkpoints.length ? (
-        <Workspace key={route.value.params.toString()} feed={feed} card={card} detail={detail} />
-      ) : (
-        <Empty part title={t("explore.none")}>
-          <p>{t("explore.none_hint", { step: whole(card.step) })}</p>
-          <button type="button" onClick={() => void feed.reload()}>
-            {t("explore.look_again")}
-          </button>
-        </Empty>
-      )}
-    </>
+    <RunPage id={id} view="explore">
+      {(feed, card, detail) => <Workspace key={route.value.params.toString()} feed={feed} card={card} detail={detail} />}
+    </RunPage>
   );
 }

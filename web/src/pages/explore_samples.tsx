@@ -3,10 +3,11 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { type ApiError, asApiError, post } from "../api";
-import { type Generator, type Images, toCanvas } from "../generator";
+import type { Generator, Images } from "../generator";
 import { measure, percent, t } from "../i18n";
 import { Icon } from "../icons";
 import { between, blendText, mix, shares } from "../latent";
+import { bytesOf, Sample, toCanvas } from "../sample";
 import { saveCanvas } from "../save";
 import type { Blend, Card, Neighbors } from "../types";
 import { CopyButton, ErrorNote, Loading } from "../ui";
@@ -45,18 +46,6 @@ function useBlends({ state, generator }: Part, blends: Blend[], priority: number
   );
   useEffect(() => generator.kick(), [key]);
   return result;
-}
-
-/** One image of a canvas with images below each other, with hard pixels. */
-function Sample(props: { source: OffscreenCanvas; index: number; size: [number, number]; alt: string; scale: number }) {
-  const canvas = useRef<HTMLCanvasElement>(null);
-  const [width, height] = props.size;
-  useEffect(() => {
-    const context = canvas.current!.getContext("2d")!;
-    context.imageSmoothingEnabled = false;
-    context.drawImage(props.source, 0, props.index * height, width, height, 0, 0, width * props.scale, height * props.scale);
-  }, [props.source, props.index, props.scale, width, height]);
-  return <canvas ref={canvas} width={width * props.scale} height={height * props.scale} {...(props.alt ? { role: "img", "aria-label": props.alt } : { "aria-hidden": true })} />;
 }
 
 function sizeOf(card: Card): [number, number] {
@@ -142,7 +131,7 @@ export function Inspector(part: Part) {
 }
 
 function Nearest({ value }: { value: Neighbors }) {
-  const [source] = useState(() => toCanvas(Uint8Array.from(atob(value.images), (c) => c.charCodeAt(0)), value.shape));
+  const [source] = useState(() => toCanvas(bytesOf(value.images), value.shape));
   const [count, height, width] = value.shape as [number, number, number];
   return (
     <ol class="nearest">

@@ -4,38 +4,19 @@ import { useState } from "preact/hooks";
 import { type ApiError, asApiError, post } from "../api";
 import type { Feed } from "../feed";
 import type { Generator } from "../generator";
-import { fixed, measure, t, whole } from "../i18n";
+import { fixed, measure, t } from "../i18n";
 import type { Key } from "../strings";
 import { texts } from "../strings";
 import type { Card, Detail, Direction } from "../types";
-import { ErrorNote, Field, Loading, Slider } from "../ui";
+import { ErrorNote, Loading, Slider } from "../ui";
+import { ClassField } from "./class_field";
+import { Checkpoint } from "./checkpoint";
 import type { ExploreState } from "./explore_state";
 
 export function Sliders({ card, detail, state, generator }: { card: Card; detail: Detail; state: ExploreState; generator: Generator }) {
-  const { checkpoints, best_step: best } = detail;
-  const used = state.step.value ?? generator.step.value ?? best ?? checkpoints.at(-1)!;
-  const index = Math.max(0, checkpoints.indexOf(used));
-  const names = card.class_names.length ? card.class_names : Array.from({ length: card.classes }, (_, i) => String(i));
   return (
     <section class="panel explore-panel">
-      {card.classes > 0 && (
-        <Field label={t(card.condition === "clusters" ? "explore.cluster" : "explore.class")}>
-          {(id) => (
-            <select
-              id={id}
-              value={state.label.value === null ? "" : String(state.label.value)}
-              onChange={({ currentTarget: { value } }) => (state.label.value = value === "" ? null : Number(value))}
-            >
-              <option value="">{t("explore.any_class")}</option>
-              {names.map((name, i) => (
-                <option key={name} value={i}>
-                  {name}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
-      )}
+      <ClassField card={card} label={state.label.value} onChange={(label) => (state.label.value = label)} />
       <Slider
         label={t("explore.truncation")}
         min={0}
@@ -47,19 +28,13 @@ export function Sliders({ card, detail, state, generator }: { card: Card; detail
         onInput={(value) => (state.truncation.value = Number(value.toFixed(2)))}
         onReset={() => (state.truncation.value = 1)}
       />
-      {checkpoints.length > 1 && (
-        <Slider
-          label={t("explore.checkpoint")}
-          min={0}
-          max={checkpoints.length - 1}
-          step={1}
-          value={index}
-          text={t(used === best ? "explore.step_best" : "chart.at", { step: whole(used) })}
-          note={t("explore.checkpoint_hint")}
-          onInput={(value) => (state.step.value = checkpoints[value]!)}
-          onReset={() => (state.step.value = null)}
-        />
-      )}
+      <Checkpoint
+        detail={detail}
+        step={state.step.value}
+        used={generator.step.value}
+        note={t("explore.checkpoint_hint")}
+        onChange={(step) => (state.step.value = step)}
+      />
     </section>
   );
 }

@@ -10,19 +10,21 @@ import { href } from "../router";
 import type { Card } from "../types";
 import { ErrorNote, Progress, StateMark, useName } from "../ui";
 
-export function RunHead({ feed, card, view }: { feed: Feed; card: Card; view: "live" | "explore" }) {
+const views = ["live", "explore", "slow", "draw", "eye"] as const;
+export type View = (typeof views)[number];
+
+export function RunHead({ feed, card, view }: { feed: Feed; card: Card; view: View }) {
   return (
     <div class="run-head">
       <div class="run-title">
         <h1>{card.name}</h1>
         <StateMark state={card.state} />
         <nav class="tabs" aria-label={t("run.views")}>
-          <a href={href(`/run/${card.id}/live`)} aria-current={view === "live" ? "page" : undefined}>
-            {t("nav.live")}
-          </a>
-          <a href={href(`/run/${card.id}/explore`)} aria-current={view === "explore" ? "page" : undefined}>
-            {t("nav.explore")}
-          </a>
+          {views.map((name) => (
+            <a key={name} href={href(`/run/${card.id}/${name}`)} aria-current={view === name ? "page" : undefined}>
+              {t(`nav.${name}`)}
+            </a>
+          ))}
         </nav>
         <Actions feed={feed} card={card} />
       </div>
