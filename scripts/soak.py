@@ -54,7 +54,7 @@ SIGNALS = {
     "SIGKILL": (-signal.SIGKILL, 0),
     "SIGTERM": (130, -signal.SIGTERM, 0),
     "SIGHUP": (130, -signal.SIGHUP, 0),
-    "SIGINT": (130, 0),
+    "SIGINT": (130, -signal.SIGINT, 0),
 }
 KINDS = (*SIGNALS, "closed pipe", "two at once", "file size", "full disk")
 
