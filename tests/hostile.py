@@ -1,9 +1,12 @@
 """Every command that opens a run, and what a hostile run directory may have in the place of a file."""
 
 import contextlib
+import io
 import os
 import shutil
 import socket
+
+from ganvas import cli
 
 COMMANDS = {
     "show": lambda run: ["show", run],
@@ -64,3 +67,11 @@ def put(path, kind):
     else:
         path.unlink(missing_ok=True)
     KINDS[kind](path)
+
+
+def call(words):
+    """The exit code of a command, and its lines on stderr."""
+    errors = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
+        code = cli.main([str(word) for word in words])
+    return code, errors.getvalue().strip().splitlines()

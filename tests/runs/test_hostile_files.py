@@ -1,15 +1,12 @@
 """Whatever lies in the place of a run's file: each command ends, in one line, and writes nothing outside."""
 
-import contextlib
-import io
 import shutil
 
 import pytest
 
 import tiny
-from ganvas import cli
 from ganvas.runs.directory import FOLDERS
-from hostile import COMMANDS, KINDS, outside, put
+from hostile import COMMANDS, KINDS, call, outside, put
 
 FILES = [
     "run.json", ".lock", "metrics.jsonl", "evaluation.json", "clusters.safetensors", "animation.gif",
@@ -59,14 +56,6 @@ def victim(trained, tmp_path):
 def tree(folder):
     """The content of all regular files below a folder."""
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def call(words):
-    """The exit code of a command, and its lines on stderr."""
-    errors = io.StringIO()
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
-        code = cli.main([str(word) for word in words])
-    return code, errors.getvalue().strip().splitlines()
 
 
 def refused(code, lines, path):
