@@ -2,10 +2,12 @@
 
 import { computed, signal } from "@preact/signals";
 import { type ApiError, access, asApiError, get, isAbort, online, readEvents, type ServerEvent } from "./api";
+import { inOneTab, takeStream } from "./leader";
 import type { Card, Detail, HealthMessage, Metrics, Row } from "./types";
 
 const POINTS = 4000; // rows asked for at first: twice what the widest chart draws
 const ALL = 100_000; // rows asked for once somebody zooms in
+const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const waits = [1, 2, 5]; // seconds before the stream is opened again
 
 export class Feed {
@@ -27,11 +29,19 @@ export class Feed {
 
   private offset = 0;
   private stale = false;
+  private loading = false;
+  private leading = false;
+  private readonly waiting: [ServerEvent, number][] = [];
+  private readonly channel: BroadcastChannel | null;
   private stopped = new AbortController();
   private stream: AbortController | null = null;
 
   constructor(readonly id: string) {
     document.addEventListener("visibilitychange", this.onVisibility);
+    this.channel = "BroadcastChannel" in window ? new BroadcastChannel(`ganvas-run-${id}`) : null;
+    this.channel?.addEventListener("message", ({ data }: MessageEvent<{ event: ServerEvent; offset: number }>) => {
+      if (!this.leading && !this.stopped.signal.aborted) this.receive(data.event, data.offset);
+    });
     void this.run();
   }
 
@@ -39,10 +49,12 @@ export class Feed {
     document.removeEventListener("visibilitychange", this.onVisibility);
     this.stopped.abort();
     this.stream?.abort();
+    this.channel?.close();
   }
 
   /** Ask again for everything; after an action that the stream does not tell about. */
   async reload(): Promise<void> {
+    this.loading = true;
     try {
       const { signal } = this.stopped;
       const [detail, metrics] = await Promise.all([
@@ -60,6 +72,9 @@ export class Feed {
     } catch (error) {
       if (!isAbort(error)) this.error.value = asApiError(error);
     }
+    // What other tabs passed on meanwhile may be in what was loaded already: rows are told apart by their steps.
+    this.loading = false;
+    for (const [event, offset] of this.waiting.splice(0)) if (offset >= this.offset) this.receive(event, offset);
   }
 
   /** Every logged row instead of the decimated ones, for a closer look. */
@@ -135,29 +150,54 @@ export class Feed {
     for (let tries = 0; !signal.aborted; ) {
       if (!this.detail.value || this.stale) await this.reload();
       if (this.error.value && ["not_found", "unauthorized"].includes(this.error.value.code)) return;
+      let read = false;
       if (this.detail.value && !this.gone.value) {
         await this.visible();
-        if (signal.aborted) return;
-        this.stream = new AbortController();
-        try {
-          await readEvents(this.id, this.offset, (event, offset) => {
-            tries = 0;
-            this.offset = offset;
-            this.handle(event);
-          }, this.stream.signal);
-        } catch (error) {
-          if (signal.aborted) return;
-          if (!isAbort(error)) {
-            const { code } = asApiError(error);
-            if (code === "not_found") this.gone.value = true;
-            if (code === "offline") online.value = false;
-          }
-        }
-        if (this.stream.signal.aborted && document.hidden) continue;
+        await inOneTab(`ganvas-run-${this.id}`, signal, async () => {
+          this.leading = true;
+          read = await this.follow();
+          this.leading = false;
+        });
       }
       if (this.gone.value || signal.aborted || access.value === "refused") return;
-      await new Promise((resolve) => setTimeout(resolve, 1000 * waits[Math.min(tries++, waits.length - 1)]!));
+      if (document.hidden) continue;
+      tries = read ? 0 : tries + 1;
+      await sleep(1000 * waits[Math.min(Math.max(0, tries - 1), waits.length - 1)]!);
     }
+  }
+
+  /** Read the stream until it ends, and pass it on to the other tabs; true if anything came. */
+  private async follow(): Promise<boolean> {
+    if (document.hidden || this.gone.value) return true;
+    const release = await takeStream();
+    if (!release) {
+      await sleep(1000);
+      await this.reload();
+      return true;
+    }
+    let read = false;
+    this.stream = new AbortController();
+    try {
+      await readEvents(this.id, this.offset, (event, offset) => {
+        read = true;
+        this.channel?.postMessage({ event, offset });
+        this.receive(event, offset);
+      }, this.stream.signal);
+    } catch (error) {
+      if (!isAbort(error)) {
+        const { code } = asApiError(error);
+        if (code === "not_found") this.gone.value = true;
+        if (code === "offline") online.value = false;
+      }
+    }
+    release();
+    return read;
+  }
+
+  private receive(event: ServerEvent, offset: number): void {
+    if (this.loading) return void this.waiting.push([event, offset]);
+    this.offset = offset;
+    this.handle(event);
   }
 
   private handle({ name, data }: ServerEvent): void {
@@ -189,7 +229,8 @@ export class Feed {
     } else if (name === "reset") {
       // The run went back to an earlier checkpoint: the log is another one.
       this.stale = true;
-      this.stream?.abort();
+      if (this.leading) this.stream?.abort();
+      else void this.reload();
     } else if (name === "gone") {
       this.gone.value = true;
     }
