@@ -145,7 +145,7 @@ def time_callbacks(
         return seconds
     try:
         real = reference()
-    except DataError:  # too few images: training goes on without scores
+    except DataError:  # too few images: training continues without scores
         return seconds
     count = recipe.scores.images
     index = torch.arange(count) % len(real.images)
