@@ -39,7 +39,7 @@ os.execv(sys.executable, [sys.executable, "-c", sys.argv[2]])
 
 
 def check_limits() -> None:
-    """Refuse to continue where PyTorch would abort for lack of memory or threads, unless it is loaded already.
+    """Refuse to continue where PyTorch would abort for lack of memory or threads, unless it is loaded.
 
     Raises:
         DeviceError: an environment variable asks for a number of threads that cannot be.
