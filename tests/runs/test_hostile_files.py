@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 import tiny
-from ganvas.runs.directory import FOLDERS
+from ganvas.runs.own_files import FOLDERS
 from hostile import COMMANDS, KINDS, call, outside, put
 
 FILES = [

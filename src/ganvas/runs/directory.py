@@ -22,45 +22,25 @@ path in it needs to exist elsewhere: it can be moved to another machine.
 from __future__ import annotations
 
 import json
-import os
-import re
 import shlex
-import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, ValidationError, model_validator
 
-from ganvas.errors import NewerFormatError, RunError, printable
+from ganvas.errors import NewerFormatError, RunError
 from ganvas.evaluation.history import History
 from ganvas.networks import ImageShape
 from ganvas.recipes.durations import to_steps
 from ganvas.recipes.schema import Recipe
+from ganvas.runs.own_files import RECORD, check_all, check_kinds
 from ganvas.utils.config import FrozenConfig
-from ganvas.utils.io import file_kind, read_regular, write_json
+from ganvas.utils.io import read_regular, write_json
 
 FORMAT = 2
-FOLDERS = ("samples", "checkpoints", "generators", "tensorboard")
 MAX_RECORD_BYTES = 2**26  # 65,536 long class names fit
 _LARGEST = 2**63 - 1
-
-_FILES = (
-    "metrics.jsonl", "clusters.safetensors", "animation.gif", "evaluation.json", "neighbors.png",
-    "neighbours.png", "report.html",
-    "status.json", "control.json", "preview.png",
-)  # fmt: skip
-_PART = r"\..+\.[a-z0-9_]{8}\.partial"  # as `atomic_write` names what it has not finished
-_OWN = {
-    "": re.compile("|".join([*map(re.escape, _FILES), _PART])),
-    "samples": re.compile(rf"\d{{8,}}\.png|{_PART}"),
-    "checkpoints": re.compile(r"\d{8,}|\.partial-\d{8,}-\w+"),
-    "generators": re.compile(rf"epoch-\d{{4,}}\.safetensors|{_PART}"),
-    "tensorboard": re.compile(r"events\.out\.tfevents\..+"),
-}
-CHECKPOINT_FILE = re.compile(r"state\.json|(generator|discriminator)(_ema|_optimizer)?\.safetensors")
-"""The names of everything that ganvas writes into a run directory, now or in an earlier format."""
 
 _PARTS_OF_A_RECORD = {
     "recipe": dict, "seed": int, "data": dict, "steps_per_epoch": int, "command": str, "created": str,
@@ -186,33 +166,12 @@ class RunDirectory:
     @property
     def record_path(self) -> Path:
         """`run.json`; a directory without it is no run."""
-        return self.path / "run.json"
+        return self.path / RECORD
 
     @property
     def shell_path(self) -> str:
         """The path as it is typed in a shell."""
         return shlex.quote(str(self.path))
-
-    def is_bare(self) -> bool:
-        """Whether the directory holds nothing but what a run that never began has left."""
-        left = [p for p in self.path.iterdir() if p.name != ".lock" and not re.fullmatch(_PART, p.name)]
-        folders = (self.samples, self.checkpoints)
-        return all(p in folders and is_real_folder(p) and not any(p.iterdir()) for p in left)
-
-    def sweep(self) -> None:
-        """Remove the parts of files that killed processes left."""
-        for entry in list(self.own_entries()):
-            if re.fullmatch(_PART, entry.name):
-                (self.path / entry).unlink(missing_ok=True)
-
-    def own_entries(self) -> Iterator[Path]:
-        """What ganvas wrote here, known by name: relative paths of files and checkpoints; `run.json` last."""
-        for folder, name in _OWN.items():
-            if is_real_folder(self.path / folder):
-                entries = sorted(p.name for p in (self.path / folder).iterdir() if name.fullmatch(p.name))
-                yield from (Path(folder, entry) for entry in entries)
-        if os.path.lexists(self.record_path):
-            yield Path(self.record_path.name)
 
     def is_certain(self) -> bool:
         """Whether `run.json` is as this or an earlier ganvas writes it."""
@@ -230,27 +189,7 @@ class RunDirectory:
                 place of a file; other files in the folder of a checkpoint.
         """
         self._read_certain()
-        self._check_kinds()
-        for entry in self.own_entries():
-            path = self.path / entry
-            if entry.parent.name != "checkpoints":
-                _check_file(path)
-                continue
-            _check_folder(path)
-            for file in path.iterdir():
-                _check_file(file)
-                if not CHECKPOINT_FILE.fullmatch(file.name):
-                    raise RunError(
-                        f"{path}: expected a checkpoint, got {printable(file.name)} among its files, which "
-                        f"ganvas did not write; move it elsewhere"
-                    )
-
-    def _check_kinds(self) -> None:
-        """Refuse links and other things in the place of the files and folders of a run."""
-        for folder in FOLDERS:
-            _check_folder(self.path / folder)
-        for file in ("run.json", ".lock", *_FILES):
-            _check_file(self.path / file)
+        check_all(self.path)
 
     @property
     def metrics(self) -> Path:
@@ -341,7 +280,7 @@ class RunDirectory:
                 f"{self.path} has run format {version}, of an earlier ganvas with other names for its "
                 f"settings: use it with that ganvas, or train it again"
             )
-        self._check_kinds()
+        check_kinds(self.path)
         try:
             return RunRecord.model_validate(values)
         except ValidationError as error:
@@ -395,25 +334,6 @@ class RunDirectory:
     def read_metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`; see `ganvas.evaluation.history`."""
         return History.read(self.metrics).lines
-
-
-def is_real_folder(path: Path) -> bool:
-    """Whether there is a folder at `path`, and no link to one."""
-    return path.is_dir() and not path.is_symlink()
-
-
-def _check_folder(path: Path) -> None:
-    if os.path.lexists(path) and not is_real_folder(path):
-        raise RunError(
-            f"{path}: expected a folder of a run, got {file_kind(path.lstat())}; replace it with the folder"
-        )
-
-
-def _check_file(path: Path) -> None:
-    if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
-        raise RunError(
-            f"{path}: expected a file of a run, got {file_kind(path.lstat())}; replace it with the file"
-        )
 
 
 def _refuse_constant(name: str) -> float:

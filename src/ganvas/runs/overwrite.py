@@ -23,8 +23,9 @@ from pathlib import Path
 
 from ganvas.callbacks.base import Callback
 from ganvas.errors import GanvasError, RunError
-from ganvas.runs.directory import CHECKPOINT_FILE, FOLDERS, RunDirectory, is_real_folder
+from ganvas.runs.directory import RunDirectory
 from ganvas.runs.lock import exclusive_lock
+from ganvas.runs.own_files import CHECKPOINT_FILE, FOLDERS, is_bare, is_real_folder, own_entries
 from ganvas.training import checkpoint
 from ganvas.utils.io import fsync_folder, storage_errors
 
@@ -70,7 +71,7 @@ def check_free(directory: RunDirectory, *, overwrite: bool, data: str = "") -> N
     if not path.is_dir():
         raise RunError(f"out {path}: expected a new directory, got a file or a link that leads nowhere")
     if _run_in(directory) is None:
-        if directory.is_bare():
+        if is_bare(path):
             return
         raise RunError(f"out {path} holds other files and no run; choose a new directory")
     if not overwrite:
@@ -263,7 +264,7 @@ def _set_aside(directory: RunDirectory) -> None:
             for name in FOLDERS:
                 if is_real_folder(directory.path / name):
                     (aside / name).mkdir()
-            for entry in directory.own_entries():
+            for entry in own_entries(directory.path):
                 (directory.path / entry).rename(aside / entry)
             aside.rename(directory.path / _REPLACED)
             fsync_folder(directory.path)
@@ -287,7 +288,7 @@ def _move_back(directory: RunDirectory) -> None:
         for name in FOLDERS:
             if is_real_folder(aside.path / name):
                 (path / name).mkdir(exist_ok=True)
-        for entry in aside.own_entries():
+        for entry in own_entries(aside.path):
             if os.path.lexists(path / entry):
                 raise RunError(
                     f"{path / entry}: expected nothing there, as {aside.path / entry} belongs there"
@@ -306,7 +307,7 @@ def _delete_discarded(directory: RunDirectory) -> None:
 def remove_own(directory: RunDirectory) -> None:
     """Delete what ganvas wrote, `run.json` last; whatever else lies there stays, and so do its folders."""
     with storage_errors(str(directory.path)):
-        for entry in directory.own_entries():
+        for entry in own_entries(directory.path):
             path = directory.path / entry
             if is_real_folder(path):
                 for file in list(path.iterdir()):

@@ -28,6 +28,7 @@ from ganvas.runs.live import choose_display
 from ganvas.runs.lock import exclusive_lock
 from ganvas.runs.options import ResumeOptions
 from ganvas.runs.overwrite import recover, recover_for_reading, remove_killed_forks, replaced_run
+from ganvas.runs.own_files import remove_parts
 from ganvas.runs.run import Run
 from ganvas.runs.session import Session
 from ganvas.training import checkpoint, updates
@@ -77,7 +78,7 @@ def resume_from_options(o: ResumeOptions, images: ImageSet | None = None) -> Run
     directory.read()  # refuses what is no run before a lock is put there
     with exclusive_lock(directory.path):
         recover(directory)
-        directory.sweep()
+        remove_parts(directory.path)
         remove_killed_forks(directory.path.resolve().parent)
         record = directory.read()
         recipe = record.recipe.with_overrides(

@@ -17,6 +17,7 @@ from ganvas.runs.callback_list import start_callbacks
 from ganvas.runs.control import TrainerControl
 from ganvas.runs.directory import RunDirectory, RunRecord
 from ganvas.runs.live import choose_display
+from ganvas.runs.own_files import remove_parts
 from ganvas.training import checkpoint, updates
 from ganvas.training.loop import StepResult, training_steps
 from ganvas.training.rng import StepRNG
@@ -62,7 +63,7 @@ def run(s: Session) -> None:
     with stop_requests() as stopped, devices.memory_errors(), display:
         _announce(s, display)
         checkpoint.remove_partial(directory.checkpoints)
-        directory.sweep()
+        remove_parts(directory.path)
         callbacks, checkpointer = start_callbacks(
             directory, record, s.images, s.labels, s.state, display, s.callbacks, control
         )
