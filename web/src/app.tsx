@@ -44,7 +44,13 @@ function TopBar() {
         >
           {language.value === "zh" ? "English" : "中文"}
         </button>
-        <button type="button" class="bare" title={themeText} aria-label={themeText} onClick={() => (theme.value = next)}>
+        <button
+          type="button"
+          class="bare"
+          title={themeText}
+          aria-label={themeText}
+          onClick={() => (theme.value = next)}
+        >
           <Icon name={themeIcons[theme.value]} />
         </button>
       </div>
@@ -68,7 +74,8 @@ function Page() {
   const [page, id, view] = route.value.path;
   if (page === undefined) return <RunsPage />;
   const loaded = pages.value;
-  if (!loaded) return pagesFailed.value ? <ErrorNote error={new ApiError("offline", "")} retry={loadPages} /> : <Loading />;
+  if (!loaded)
+    return pagesFailed.value ? <ErrorNote error={new ApiError("offline", "")} retry={loadPages} /> : <Loading />;
   if (page === "compare") return <loaded.ComparePage />;
   if (page === "new") return <loaded.NewPage />;
   if (page === "run" && id && view === "slow") return <loaded.SlowPage key={id} id={id} />;

@@ -94,7 +94,12 @@ function options(props: ChartProps, smooth: boolean, width: number, height: numb
     cursor: {
       sync: { key: props.group, scales: ["x", null] },
       drag: { x: true, y: false, dist: 6 },
-      points: { size: 7, width: 2, stroke: (_, i) => color(props.lines[(i - 1) % props.lines.length]!.color), fill: style("--card") },
+      points: {
+        size: 7,
+        width: 2,
+        stroke: (_, i) => color(props.lines[(i - 1) % props.lines.length]!.color),
+        fill: style("--card"),
+      },
       focus: { prox: -1 },
     },
     scales: {
@@ -108,7 +113,10 @@ function options(props: ChartProps, smooth: boolean, width: number, height: numb
       { ...axis, size: 28, gap: 6, space: 70, values: (_, ticks) => ticks.map((v) => (props.format ?? compact)(v)) },
       {
         ...axis,
-        grid: { ...axis.grid, filter: (_, splits) => (props.log ? splits.map((v) => (powerOfTen(v) ? v : null)) : splits) },
+        grid: {
+          ...axis.grid,
+          filter: (_, splits) => (props.log ? splits.map((v) => (powerOfTen(v) ? v : null)) : splits),
+        },
         filter: (_, splits) => (props.log ? labelled(splits) : splits),
         size: 52,
         gap: 6,
@@ -116,11 +124,7 @@ function options(props: ChartProps, smooth: boolean, width: number, height: numb
         values: (_, ticks) => ticks.map((v) => (v === null ? "" : Math.abs(v) >= 10000 ? compact(v) : measure(v, 3))),
       },
     ],
-    series: [
-      {},
-      ...(smooth ? props.lines.map((l) => line(l, true)) : []),
-      ...props.lines.map((l) => line(l, false)),
-    ],
+    series: [{}, ...(smooth ? props.lines.map((l) => line(l, true)) : []), ...props.lines.map((l) => line(l, false))],
   };
 }
 
@@ -160,14 +164,16 @@ export function Chart(props: ChartProps) {
         const node = values.current[i];
         if (node) node.textContent = measure(value);
       }
-      if (at.current) at.current.textContent = index === null || step === undefined ? "" : (latest.current.at ?? atStep)(step);
+      if (at.current)
+        at.current.textContent = index === null || step === undefined ? "" : (latest.current.at ?? atStep)(step);
     };
     const mark = document.createElement("div");
     mark.className = "chart-mark";
     const placeMark = (): void => {
       const step = latest.current.mark?.peek() ?? null;
       const scale = plot?.scales["x"];
-      if (!plot || step === null || scale?.min === undefined || scale.max === undefined) return void (mark.hidden = true);
+      if (!plot || step === null || scale?.min === undefined || scale.max === undefined)
+        return void (mark.hidden = true);
       mark.hidden = step < scale.min || step > scale.max;
       mark.style.transform = `translateX(${plot.valToPos(step, "x")}px)`;
     };
@@ -231,10 +237,13 @@ export function Chart(props: ChartProps) {
       else plot.setSize({ width: element.clientWidth, height: element.clientHeight });
     });
     resize.observe(element);
-    const watch = new IntersectionObserver(([entry]) => {
-      seen = entry!.isIntersecting;
-      if (seen && stale) schedule();
-    }, { rootMargin: "200px" });
+    const watch = new IntersectionObserver(
+      ([entry]) => {
+        seen = entry!.isIntersecting;
+        if (seen && stale) schedule();
+      },
+      { rootMargin: "200px" },
+    );
     watch.observe(element);
     const onShow = (): void => {
       if (!document.hidden && stale) schedule();

@@ -147,7 +147,7 @@ export class Feed {
 
   private async run(): Promise<void> {
     const { signal } = this.stopped;
-    for (let tries = 0; !signal.aborted; ) {
+    for (let tries = 0; !signal.aborted;) {
       if (!this.detail.value || this.stale) await this.reload();
       if (this.error.value && ["not_found", "unauthorized"].includes(this.error.value.code)) return;
       let read = false;
@@ -178,11 +178,16 @@ export class Feed {
     let read = false;
     this.stream = new AbortController();
     try {
-      await readEvents(this.id, this.offset, (event, offset) => {
-        read = true;
-        this.channel?.postMessage({ event, offset });
-        this.receive(event, offset);
-      }, this.stream.signal);
+      await readEvents(
+        this.id,
+        this.offset,
+        (event, offset) => {
+          read = true;
+          this.channel?.postMessage({ event, offset });
+          this.receive(event, offset);
+        },
+        this.stream.signal,
+      );
     } catch (error) {
       if (!isAbort(error)) {
         const { code } = asApiError(error);

@@ -15,8 +15,7 @@ export interface Look {
 }
 
 export type Points =
-  | { blends: Blend[] }
-  | { plane: { x: number; y: number; columns: number; rows: number; spacing: number } };
+  { blends: Blend[] } | { plane: { x: number; y: number; columns: number; rows: number; spacing: number } };
 
 export interface Images {
   count: number;

@@ -31,7 +31,13 @@ export function measure(value: number | null | undefined, digits = 4): string {
 
 /** A score with three significant digits, also where these are zeros: "21.0". */
 export function score(value: number | null | undefined): string {
-  if (value === null || value === undefined || Math.abs(value) < 0.01 || Math.abs(value) >= 1000 || Number.isInteger(value)) {
+  if (
+    value === null ||
+    value === undefined ||
+    Math.abs(value) < 0.01 ||
+    Math.abs(value) >= 1000 ||
+    Number.isInteger(value)
+  ) {
     return measure(value, 2);
   }
   return format(value, { minimumSignificantDigits: 3, maximumSignificantDigits: 3 }).replace("-", "−");
@@ -56,7 +62,8 @@ export function duration(seconds: number | null | undefined): string {
   const s = Math.max(0, Math.round(seconds));
   if (s < 60) return t("time.s", { s });
   const minutes = Math.floor(s / 60);
-  if (minutes < 60) return s % 60 && minutes < 10 ? t("time.ms", { m: minutes, s: s % 60 }) : t("time.m", { m: minutes });
+  if (minutes < 60)
+    return s % 60 && minutes < 10 ? t("time.ms", { m: minutes, s: s % 60 }) : t("time.m", { m: minutes });
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return minutes % 60 ? t("time.hm", { h: hours, m: minutes % 60 }) : t("time.h", { h: hours });
   return t("time.d", { d: Math.floor(hours / 24), h: hours % 24 });
@@ -67,7 +74,11 @@ export function ago(iso: string): string {
   const seconds = (Date.parse(iso) - Date.now()) / 1000;
   if (Number.isNaN(seconds)) return iso;
   const relative = new Intl.RelativeTimeFormat(locale(), { numeric: "auto", style: "narrow" });
-  const steps: [Intl.RelativeTimeFormatUnit, number][] = [["day", 86400], ["hour", 3600], ["minute", 60]];
+  const steps: [Intl.RelativeTimeFormatUnit, number][] = [
+    ["day", 86400],
+    ["hour", 3600],
+    ["minute", 60],
+  ];
   for (const [unit, size] of steps) {
     if (Math.abs(seconds) >= size) return relative.format(Math.round(seconds / size), unit);
   }

@@ -43,7 +43,13 @@ export function between(a: Blend, b: Blend, t: number, uniform: boolean): Blend 
   if (t <= 0) return a;
   if (t >= 1) return b;
   const angle = (t * Math.PI) / 2;
-  return mix([[a, uniform ? 1 - t : Math.cos(angle)], [b, uniform ? t : Math.sin(angle)]], uniform);
+  return mix(
+    [
+      [a, uniform ? 1 - t : Math.cos(angle)],
+      [b, uniform ? t : Math.sin(angle)],
+    ],
+    uniform,
+  );
 }
 
 /** "12" or "12:0.5,13:0.5", as the command line writes it. */

@@ -60,7 +60,11 @@ export class Plane {
     private readonly events: PlaneEvents,
   ) {
     this.look = look;
-    const on = <K extends keyof HTMLElementEventMap>(name: K, handle: (event: HTMLElementEventMap[K]) => void, passive = true): void => {
+    const on = <K extends keyof HTMLElementEventMap>(
+      name: K,
+      handle: (event: HTMLElementEventMap[K]) => void,
+      passive = true,
+    ): void => {
       canvas.addEventListener(name, handle, { passive });
       this.stops.push(() => canvas.removeEventListener(name, handle));
     };
@@ -201,7 +205,7 @@ export class Plane {
       for (let i = l; i <= r; i++) if (!lacks(i, j)) return false;
       return true;
     };
-    for (let grown = true; grown; ) {
+    for (let grown = true; grown;) {
       grown = false;
       const room = (columns: number, rows: number): boolean => (r - l + 1 + columns) * (b - t + 1 + rows) <= this.most;
       if (r < right && room(1, 0) && column(r + 1)) (r++, (grown = true));
@@ -261,14 +265,20 @@ export class Plane {
       }
     }
     const box = (x: number, y: number, color: string, width: number): void => {
-      const px = (x - this.view.x) / spacing * w + this.width / 2 - w / 2;
-      const py = (y - this.view.y) / spacing * h + this.height / 2 - h / 2;
+      const px = ((x - this.view.x) / spacing) * w + this.width / 2 - w / 2;
+      const py = ((y - this.view.y) / spacing) * h + this.height / 2 - h / 2;
       context.strokeStyle = color;
       context.lineWidth = width * ratio;
-      context.strokeRect(px * ratio + context.lineWidth / 2, py * ratio + context.lineWidth / 2, w * ratio - context.lineWidth, h * ratio - context.lineWidth);
+      context.strokeRect(
+        px * ratio + context.lineWidth / 2,
+        py * ratio + context.lineWidth / 2,
+        w * ratio - context.lineWidth,
+        h * ratio - context.lineWidth,
+      );
     };
     const style = getComputedStyle(this.canvas);
-    for (const mark of this.marks) box(mark.x, mark.y, style.getPropertyValue(mark.current ? "--c1" : "--accent"), mark.current ? 3 : 2);
+    for (const mark of this.marks)
+      box(mark.x, mark.y, style.getPropertyValue(mark.current ? "--c1" : "--accent"), mark.current ? 3 : 2);
     if (this.cursor) box(...this.cursor, style.getPropertyValue("--c1"), 2);
   }
 
@@ -362,7 +372,9 @@ export class Plane {
     this.view.x -= ((here.x - before.x) / w) * this.spacing * part;
     this.view.y -= ((here.y - before.y) / h) * this.spacing * part;
     if (other) {
-      const stretch = Math.hypot(here.x - other.x, here.y - other.y) / Math.max(1, Math.hypot(before.x - other.x, before.y - other.y));
+      const stretch =
+        Math.hypot(here.x - other.x, here.y - other.y) /
+        Math.max(1, Math.hypot(before.x - other.x, before.y - other.y));
       this.zoomTo(this.view.zoom + Math.log2(stretch), (here.x + other.x) / 2, (here.y + other.y) / 2);
     }
     this.changed();
@@ -391,7 +403,10 @@ export class Plane {
     const { spacing } = this;
     const [x, y] = this.cursor ?? this.snapped(this.view.x, this.view.y);
     const steps: Record<string, [number, number]> = {
-      ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1],
+      ArrowLeft: [-1, 0],
+      ArrowRight: [1, 0],
+      ArrowUp: [0, -1],
+      ArrowDown: [0, 1],
     };
     const step = steps[event.key];
     if (step) {

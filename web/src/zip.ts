@@ -43,7 +43,16 @@ export async function zip(files: NamedFile[]): Promise<Blob> {
     const bytes = new Uint8Array(await file.arrayBuffer());
     // Version 2.0, names in UTF-8, stored, 1 January 1980.
     const common: [number, 2 | 4][] = [
-      [20, 2], [0x800, 2], [0, 2], [0, 2], [0x21, 2], [crc32(bytes), 4], [bytes.length, 4], [bytes.length, 4], [name.length, 2], [0, 2],
+      [20, 2],
+      [0x800, 2],
+      [0, 2],
+      [0, 2],
+      [0x21, 2],
+      [crc32(bytes), 4],
+      [bytes.length, 4],
+      [bytes.length, 4],
+      [name.length, 2],
+      [0, 2],
     ];
     const head = record([[0x04034b50, 4], ...common]);
     parts.push(head, name, file);
@@ -52,7 +61,14 @@ export async function zip(files: NamedFile[]): Promise<Blob> {
     indexSize += 46 + name.length;
   }
   const end = record([
-    [0x06054b50, 4], [0, 2], [0, 2], [files.length, 2], [files.length, 2], [indexSize, 4], [offset, 4], [0, 2],
+    [0x06054b50, 4],
+    [0, 2],
+    [0, 2],
+    [files.length, 2],
+    [files.length, 2],
+    [indexSize, 4],
+    [offset, 4],
+    [0, 2],
   ]);
   return new Blob([...parts, ...index, end], { type: "application/zip" });
 }
@@ -91,4 +107,6 @@ export const pickedFiles = (files: FileList): NamedFile[] =>
   [...files].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
 
 export const onlyImages = (files: NamedFile[]): NamedFile[] =>
-  files.filter(({ path }) => IMAGE.test(path) && !path.split("/").some((part) => part.startsWith(".") || part === "__MACOSX"));
+  files.filter(
+    ({ path }) => IMAGE.test(path) && !path.split("/").some((part) => part.startsWith(".") || part === "__MACOSX"),
+  );

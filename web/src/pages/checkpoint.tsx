@@ -4,7 +4,13 @@ import { t, whole } from "../i18n";
 import type { Detail } from "../types";
 import { Slider } from "../ui";
 
-export function Checkpoint(props: { detail: Detail; step: number | null; used: number | null; note?: string; onChange: (step: number | null) => void }) {
+export function Checkpoint(props: {
+  detail: Detail;
+  step: number | null;
+  used: number | null;
+  note?: string;
+  onChange: (step: number | null) => void;
+}) {
   const { checkpoints, best_step: best } = props.detail;
   if (checkpoints.length < 2) return null;
   const used = props.step ?? props.used ?? best ?? checkpoints.at(-1)!;

@@ -4,7 +4,15 @@ import { t } from "../i18n";
 import type { Card } from "../types";
 import { Field } from "../ui";
 
-export function ClassField({ card, label, onChange }: { card: Card; label: number | null; onChange: (label: number | null) => void }) {
+export function ClassField({
+  card,
+  label,
+  onChange,
+}: {
+  card: Card;
+  label: number | null;
+  onChange: (label: number | null) => void;
+}) {
   if (!card.classes) return null;
   const names = card.class_names.length ? card.class_names : Array.from({ length: card.classes }, (_, i) => String(i));
   return (

@@ -17,7 +17,10 @@ const MOST_RUNS = 8;
 const COLORS = 6;
 
 /** The color of the n-th run; after six, dashed. */
-const look = (n: number): { color: number; dash?: boolean } => ({ color: n % COLORS, ...(n >= COLORS ? { dash: true } : {}) });
+const look = (n: number): { color: number; dash?: boolean } => ({
+  color: n % COLORS,
+  ...(n >= COLORS ? { dash: true } : {}),
+});
 
 function Grids({ runs, at, axis }: { runs: Compared[]; at: number; axis: Axis }) {
   return (
@@ -43,7 +46,14 @@ function Grids({ runs, at, axis }: { runs: Compared[]; at: number; axis: Axis })
                 class="bare"
                 aria-label={t("compare.remove", { name })}
                 title={t("compare.remove", { name })}
-                onClick={() => go("/compare", { ids: runs.filter((other) => other !== run).map(({ id }) => id).join(",") })}
+                onClick={() =>
+                  go("/compare", {
+                    ids: runs
+                      .filter((other) => other !== run)
+                      .map(({ id }) => id)
+                      .join(","),
+                  })
+                }
               >
                 <Icon name="close" />
               </button>
@@ -77,7 +87,10 @@ function ScoreTable({ runs }: { runs: Compared[] }) {
             <td />
             {details.map((detail) => (
               <th key={detail.card.id} scope="col">
-                <i class={`swatch k${look(runs.findIndex((run) => run.id === detail.card.id)).color}`} aria-hidden="true" />
+                <i
+                  class={`swatch k${look(runs.findIndex((run) => run.id === detail.card.id)).color}`}
+                  aria-hidden="true"
+                />
                 <a href={href(`/run/${detail.card.id}/live`)}>{detail.card.name}</a>
               </th>
             ))}
@@ -167,7 +180,19 @@ function ScoreTable({ runs }: { runs: Compared[] }) {
   );
 }
 
-function Charts({ comparison, runs, axis, at, onPick }: { comparison: Comparison; runs: Compared[]; axis: Axis; at: number | null; onPick: (x: number) => void }) {
+function Charts({
+  comparison,
+  runs,
+  axis,
+  at,
+  onPick,
+}: {
+  comparison: Comparison;
+  runs: Compared[];
+  axis: Axis;
+  at: number | null;
+  onPick: (x: number) => void;
+}) {
   const [log, setLog] = useState(true);
   const [smooth, setSmooth] = useState(0.4);
   const zoom = useSignal<[number, number] | null>(null);
@@ -192,7 +217,15 @@ function Charts({ comparison, runs, axis, at, onPick }: { comparison: Comparison
   return (
     <section class="charts-part" aria-label={t("chart.all")}>
       <div class="charts-bar">
-        <Slider label={t("chart.smooth")} min={0} max={1} step={0.05} value={smooth} text={smooth ? percent(smooth) : t("chart.off")} onInput={setSmooth} />
+        <Slider
+          label={t("chart.smooth")}
+          min={0}
+          max={1}
+          step={0.05}
+          value={smooth}
+          text={smooth ? percent(smooth) : t("chart.off")}
+          onInput={setSmooth}
+        />
         <Check label={t("chart.log")} checked={log} onChange={setLog} />
         {zoom.value && (
           <button type="button" class="small" onClick={() => (zoom.value = null)}>
@@ -201,26 +234,34 @@ function Charts({ comparison, runs, axis, at, onPick }: { comparison: Comparison
         )}
       </div>
       <div class="charts">
-        {specs.filter(({ key }) => has(key)).map((spec) => (
-          <Chart
-            key={`${spec.key} ${axis}`}
-            title={spec.title}
-            {...(spec.aside ? { aside: spec.aside } : {})}
-            lines={lines.map((line) => (spec.score ? { ...line, points: true } : line))}
-            data={() => join(comparison.runs.value.filter((run) => run.metrics).map((run) => lineOf(run, spec.key, axis, spec.score === true && log)))}
-            version={version}
-            range={() => [0, end(comparison.runs.value, axis)]}
-            log={spec.score === true && log}
-            {...(spec.fixed ? { fixed: spec.fixed } : {})}
-            smooth={spec.score ? 0 : smooth}
-            mark={mark}
-            group="compare"
-            zoom={zoom}
-            format={axis === "seconds" ? duration : compact}
-            at={axis === "seconds" ? duration : axis === "step" ? (x) => t("chart.at", { step: whole(x) }) : whole}
-            onPick={onPick}
-          />
-        ))}
+        {specs
+          .filter(({ key }) => has(key))
+          .map((spec) => (
+            <Chart
+              key={`${spec.key} ${axis}`}
+              title={spec.title}
+              {...(spec.aside ? { aside: spec.aside } : {})}
+              lines={lines.map((line) => (spec.score ? { ...line, points: true } : line))}
+              data={() =>
+                join(
+                  comparison.runs.value
+                    .filter((run) => run.metrics)
+                    .map((run) => lineOf(run, spec.key, axis, spec.score === true && log)),
+                )
+              }
+              version={version}
+              range={() => [0, end(comparison.runs.value, axis)]}
+              log={spec.score === true && log}
+              {...(spec.fixed ? { fixed: spec.fixed } : {})}
+              smooth={spec.score ? 0 : smooth}
+              mark={mark}
+              group="compare"
+              zoom={zoom}
+              format={axis === "seconds" ? duration : compact}
+              at={axis === "seconds" ? duration : axis === "step" ? (x) => t("chart.at", { step: whole(x) }) : whole}
+              onPick={onPick}
+            />
+          ))}
       </div>
       <p class="quiet small-text charts-hint">{t("chart.hint")}</p>
     </section>
@@ -230,7 +271,11 @@ function Charts({ comparison, runs, axis, at, onPick }: { comparison: Comparison
 /** The end of the axis: that of the longest run. */
 function end(runs: Compared[], axis: Axis): number {
   const ends = runs.map((run) => {
-    const last = Math.max(run.metrics?.steps.at(-1) ?? 0, run.metrics?.scores.at(-1)?.step ?? 0, run.detail?.grids.at(-1) ?? 0);
+    const last = Math.max(
+      run.metrics?.steps.at(-1) ?? 0,
+      run.metrics?.scores.at(-1)?.step ?? 0,
+      run.detail?.grids.at(-1) ?? 0,
+    );
     return onAxis(run, last, axis) ?? 0;
   });
   return Math.max(1, ...ends);
@@ -239,12 +284,19 @@ function end(runs: Compared[], axis: Axis): number {
 function Add({ ids }: { ids: string[] }) {
   const [cards, setCards] = useState<Card[]>([]);
   useEffect(() => {
-    get<{ runs: Card[] }>("/runs").then(({ runs }) => setCards(runs), () => undefined);
+    get<{ runs: Card[] }>("/runs").then(
+      ({ runs }) => setCards(runs),
+      () => undefined,
+    );
   }, []);
   const others = cards.filter((card) => card.state !== "damaged" && !ids.includes(card.id));
   if (!others.length || ids.length >= MOST_RUNS) return null;
   return (
-    <select aria-label={t("compare.add")} value="" onChange={({ currentTarget: { value } }) => go("/compare", { ids: [...ids, value].join(",") })}>
+    <select
+      aria-label={t("compare.add")}
+      value=""
+      onChange={({ currentTarget: { value } }) => go("/compare", { ids: [...ids, value].join(",") })}
+    >
       <option value="">{t("compare.add")}</option>
       {others.map((card) => (
         <option key={card.id} value={card.id}>
@@ -263,7 +315,12 @@ function Workspace({ ids }: { ids: string[] }) {
   const runs = comparison.runs.value;
   const last = end(runs, axis);
   const place = at ?? last;
-  const text = axis === "seconds" ? duration(place) : axis === "step" ? t("chart.at", { step: whole(place) }) : t("compare.images", { n: place, count: compact(place) });
+  const text =
+    axis === "seconds"
+      ? duration(place)
+      : axis === "step"
+        ? t("chart.at", { step: whole(place) })
+        : t("compare.images", { n: place, count: compact(place) });
   if (!runs.some((run) => run.detail)) {
     const error = runs.find((run) => run.error)?.error;
     return error ? <ErrorNote error={error} /> : <Loading />;
@@ -271,7 +328,15 @@ function Workspace({ ids }: { ids: string[] }) {
   return (
     <>
       <div class="compare-bar">
-        <Slider label={t("live.time")} min={0} max={last} step="any" value={place} text={text} onInput={(value) => setAt(value >= last ? null : value)} />
+        <Slider
+          label={t("live.time")}
+          min={0}
+          max={last}
+          step="any"
+          value={place}
+          text={text}
+          onInput={(value) => setAt(value >= last ? null : value)}
+        />
         <CopyButton
           label={t("copy.command")}
           text={() => `ganvas compare ${runs.flatMap((run) => (run.detail ? [run.detail.shell_path] : [])).join(" ")}`}
@@ -290,7 +355,11 @@ function Workspace({ ids }: { ids: string[] }) {
           }}
         />
       </div>
-      {runs.filter((run) => run.error).map((run) => <ErrorNote key={run.id} error={run.error!} />)}
+      {runs
+        .filter((run) => run.error)
+        .map((run) => (
+          <ErrorNote key={run.id} error={run.error!} />
+        ))}
       <Grids runs={runs} at={place} axis={axis} />
       <Charts comparison={comparison} runs={runs} axis={axis} at={at} onPick={setAt} />
       <ScoreTable runs={runs} />
@@ -300,7 +369,9 @@ function Workspace({ ids }: { ids: string[] }) {
 
 export function ComparePage() {
   useTitle(t("nav.compare"));
-  const ids = [...new Set((route.value.params.get("ids") ?? "").split(",").filter((id) => /^[0-9a-f]{12}$/.test(id)))].slice(0, MOST_RUNS);
+  const ids = [
+    ...new Set((route.value.params.get("ids") ?? "").split(",").filter((id) => /^[0-9a-f]{12}$/.test(id))),
+  ].slice(0, MOST_RUNS);
   return (
     <>
       <div class="page-head compare-head">

@@ -39,7 +39,9 @@ export class Comparison {
     if (this.stopped.signal.aborted) return;
     this.version.value++;
     const training = (): string[] =>
-      this.runs.value.filter(({ detail }) => detail && ["running", "paused"].includes(detail.card.state)).map(({ id }) => id);
+      this.runs.value
+        .filter(({ detail }) => detail && ["running", "paused"].includes(detail.card.state))
+        .map(({ id }) => id);
     const again = (): void => {
       if (document.hidden) this.timer = window.setTimeout(again, REFRESH);
       else void this.load(training());

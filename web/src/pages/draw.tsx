@@ -22,7 +22,18 @@ interface Answer {
   image: string;
 }
 
-const swatches: Color[] = [[255, 255, 255], [20, 20, 22], [214, 62, 54], [240, 158, 48], [246, 214, 84], [74, 160, 84], [58, 122, 206], [124, 82, 160], [150, 104, 70], [240, 190, 160]];
+const swatches: Color[] = [
+  [255, 255, 255],
+  [20, 20, 22],
+  [214, 62, 54],
+  [240, 158, 48],
+  [246, 214, 84],
+  [74, 160, 84],
+  [58, 122, 206],
+  [124, 82, 160],
+  [150, 104, 70],
+  [240, 190, 160],
+];
 const hex = (color: Color): string => `#${color.map((v) => v.toString(16).padStart(2, "0")).join("")}`;
 const fromHex = (text: string): Color => [1, 3, 5].map((i) => parseInt(text.slice(i, i + 2), 16)) as Color;
 
@@ -31,7 +42,7 @@ function Workspace({ card, detail }: { card: Card; detail: Detail }) {
   const color = channels === 3;
   const canvas = useRef<HTMLCanvasElement>(null);
   const [drawing] = useState(() => new Drawing(width, height, color ? 255 : 0));
-  const [size, setSize] = useState(Math.max(0.8, Math.round(width / 28 * 10) / 10));
+  const [size, setSize] = useState(Math.max(0.8, Math.round((width / 28) * 10) / 10));
   const [pen, setPen] = useState<Color>(color ? [20, 20, 22] : [255, 255, 255]);
   const [paper, setPaper] = useState<"black" | "white">(color ? "white" : "black");
   const [erasing, setErasing] = useState(false);
@@ -56,10 +67,13 @@ function Workspace({ card, detail }: { card: Card; detail: Detail }) {
     setStrokes((n) => n + 1);
   };
   useEffect(repaint, []);
-  useEffect(() => () => {
-    clearTimeout(timer.current);
-    asking.current?.abort();
-  }, []);
+  useEffect(
+    () => () => {
+      clearTimeout(timer.current);
+      asking.current?.abort();
+    },
+    [],
+  );
 
   const ask = async (): Promise<void> => {
     clearTimeout(timer.current);
@@ -84,7 +98,11 @@ function Workspace({ card, detail }: { card: Card; detail: Detail }) {
         },
         controller.signal,
       );
-      setAnswer({ value, canvas: toCanvas(bytesOf(value.image), value.shape), seconds: (performance.now() - from) / 1000 });
+      setAnswer({
+        value,
+        canvas: toCanvas(bytesOf(value.image), value.shape),
+        seconds: (performance.now() - from) / 1000,
+      });
       announce(t("draw.answered"));
     } catch (caught) {
       if (!isAbort(caught)) setError(asApiError(caught));
@@ -158,7 +176,10 @@ function Workspace({ card, detail }: { card: Card; detail: Detail }) {
           <Segmented
             label={t("draw.tool")}
             value={erasing ? "eraser" : "pen"}
-            options={[{ value: "pen", label: t("draw.pen") }, { value: "eraser", label: t("draw.eraser") }]}
+            options={[
+              { value: "pen", label: t("draw.pen") },
+              { value: "eraser", label: t("draw.eraser") },
+            ]}
             onChange={(tool) => setErasing(tool === "eraser")}
           />
           <button type="button" disabled={!drawing.canUndo} onClick={() => (drawing.undo(), changed())}>
@@ -169,20 +190,44 @@ function Workspace({ card, detail }: { card: Card; detail: Detail }) {
             {t("tray.clear")}
           </button>
         </div>
-        <Slider label={t("draw.size")} min={0.4} max={Math.max(3, width / 8)} step={0.1} value={size} text={t("draw.pixels", { n: 2 * size })} onInput={setSize} />
+        <Slider
+          label={t("draw.size")}
+          min={0.4}
+          max={Math.max(3, width / 8)}
+          step={0.1}
+          value={size}
+          text={t("draw.pixels", { n: 2 * size })}
+          onInput={setSize}
+        />
         {color ? (
           <div class="swatches" role="group" aria-label={t("draw.color")}>
             {swatches.map((item) => (
-              <button key={hex(item)} type="button" class="color" aria-pressed={!erasing && hex(item) === hex(pen)} aria-label={hex(item)} style={{ background: hex(item) }} onClick={() => (setPen(item), setErasing(false))} />
+              <button
+                key={hex(item)}
+                type="button"
+                class="color"
+                aria-pressed={!erasing && hex(item) === hex(pen)}
+                aria-label={hex(item)}
+                style={{ background: hex(item) }}
+                onClick={() => (setPen(item), setErasing(false))}
+              />
             ))}
-            <input type="color" aria-label={t("draw.own_color")} value={hex(pen)} onInput={(event) => (setPen(fromHex(event.currentTarget.value)), setErasing(false))} />
+            <input
+              type="color"
+              aria-label={t("draw.own_color")}
+              value={hex(pen)}
+              onInput={(event) => (setPen(fromHex(event.currentTarget.value)), setErasing(false))}
+            />
           </div>
         ) : (
           !base && (
             <Segmented
               label={t("draw.paper")}
               value={paper}
-              options={[{ value: "black", label: t("draw.white_on_black") }, { value: "white", label: t("draw.black_on_white") }]}
+              options={[
+                { value: "black", label: t("draw.white_on_black") },
+                { value: "white", label: t("draw.black_on_white") },
+              ]}
               onChange={(next) => {
                 setPaper(next);
                 setPen(next === "black" ? [255, 255, 255] : [0, 0, 0]);
@@ -205,7 +250,14 @@ function Workspace({ card, detail }: { card: Card; detail: Detail }) {
         </div>
         <div class={`answer ${busy ? "busy" : ""}`}>
           {answer ? (
-            <Sample class="pad" source={answer.canvas} index={0} size={shown} scale={scale} alt={t("draw.answer_alt")} />
+            <Sample
+              class="pad"
+              source={answer.canvas}
+              index={0}
+              size={shown}
+              scale={scale}
+              alt={t("draw.answer_alt")}
+            />
           ) : (
             <div class="pad image-empty answer-none">
               <span class="quiet">{busy ? "" : t("draw.hint")}</span>
@@ -229,12 +281,20 @@ function Workspace({ card, detail }: { card: Card; detail: Detail }) {
           >
             {t(base ? "draw.accept" : "draw.paint_over")}
           </button>
-          <button type="button" disabled={!answer} onClick={() => answer && saveCanvas(answer.canvas, `${card.name}-drawing.png`)}>
+          <button
+            type="button"
+            disabled={!answer}
+            onClick={() => answer && saveCanvas(answer.canvas, `${card.name}-drawing.png`)}
+          >
             <Icon name="download" />
             {t("sample.save")}
           </button>
         </div>
-        {answer && <p class="quiet small-text">{t("draw.distance", { error: measure(answer.value.error, 3), time: duration(answer.seconds) })}</p>}
+        {answer && (
+          <p class="quiet small-text">
+            {t("draw.distance", { error: measure(answer.value.error, 3), time: duration(answer.seconds) })}
+          </p>
+        )}
         {error && <ErrorNote error={error} retry={() => void ask()} />}
       </section>
 

@@ -23,15 +23,21 @@ function PlaneView({ card, state, generator }: { card: Card; state: ExploreState
   const plane = useRef<Plane | null>(null);
   const [, height, width] = card.image_shape;
   useEffect(() => {
-    const made = new Plane(canvas.current!, [width, height], state.look.peek(), { ...state.view.peek() }, {
-      onView: (view) => (state.view.value = view),
-      onPick: (x, y) => {
-        addPick(state, pointOfPlane(x, y), [x, y]);
-        announce(t("explore.picked", { n: state.picks.value.length }));
+    const made = new Plane(
+      canvas.current!,
+      [width, height],
+      state.look.peek(),
+      { ...state.view.peek() },
+      {
+        onView: (view) => (state.view.value = view),
+        onPick: (x, y) => {
+          addPick(state, pointOfPlane(x, y), [x, y]);
+          announce(t("explore.picked", { n: state.picks.value.length }));
+        },
+        onCursor: (x, y) => announce(t("explore.at", { x: measure(x), y: measure(y) })),
+        kick: () => generator.kick(),
       },
-      onCursor: (x, y) => announce(t("explore.at", { x: measure(x), y: measure(y) })),
-      kick: () => generator.kick(),
-    });
+    );
     plane.current = made;
     const remove = generator.add(made.source, 2);
     return () => {
@@ -49,7 +55,13 @@ function PlaneView({ card, state, generator }: { card: Card; state: ExploreState
   const { x, y, zoom } = state.view.value;
   return (
     <section class="plane" aria-label={t("explore.plane")}>
-      <canvas ref={canvas} tabIndex={0} role="application" aria-roledescription={t("explore.plane")} aria-label={t("explore.plane_help")} />
+      <canvas
+        ref={canvas}
+        tabIndex={0}
+        role="application"
+        aria-roledescription={t("explore.plane")}
+        aria-label={t("explore.plane_help")}
+      />
       {generator.starting.value && !generator.error.value && (
         <div class="plane-note">
           <Loading text={t("explore.starting")} />
@@ -61,10 +73,22 @@ function PlaneView({ card, state, generator }: { card: Card; state: ExploreState
         </div>
       )}
       <div class="plane-bar">
-        <button type="button" aria-label={t("explore.closer")} title={`${t("explore.closer")} (+)`} disabled={zoom >= 6} onClick={() => plane.current?.zoomBy(1)}>
+        <button
+          type="button"
+          aria-label={t("explore.closer")}
+          title={`${t("explore.closer")} (+)`}
+          disabled={zoom >= 6}
+          onClick={() => plane.current?.zoomBy(1)}
+        >
           <Icon name="plus" />
         </button>
-        <button type="button" aria-label={t("explore.apart")} title={`${t("explore.apart")} (−)`} disabled={zoom <= 0} onClick={() => plane.current?.zoomBy(-1)}>
+        <button
+          type="button"
+          aria-label={t("explore.apart")}
+          title={`${t("explore.apart")} (−)`}
+          disabled={zoom <= 0}
+          onClick={() => plane.current?.zoomBy(-1)}
+        >
           <Icon name="minus" />
         </button>
         <span class="plane-place">
@@ -123,7 +147,9 @@ function Workspace({ feed, card, detail }: { feed: Feed; card: Card; detail: Det
 export function ExplorePage({ id }: { id: string }) {
   return (
     <RunPage id={id} view="explore">
-      {(feed, card, detail) => <Workspace key={route.value.params.toString()} feed={feed} card={card} detail={detail} />}
+      {(feed, card, detail) => (
+        <Workspace key={route.value.params.toString()} feed={feed} card={card} detail={detail} />
+      )}
     </RunPage>
   );
 }

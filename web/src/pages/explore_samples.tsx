@@ -20,7 +20,11 @@ interface Part {
 }
 
 /** Images of these blends, asked for again when they or the look change; the old ones stay until then. */
-function useBlends({ state, generator }: Part, blends: Blend[], priority: number): { images: Images; key: string } | null {
+function useBlends(
+  { state, generator }: Part,
+  blends: Blend[],
+  priority: number,
+): { images: Images; key: string } | null {
   const [result, setResult] = useState<{ images: Images; key: string } | null>(null);
   const wanted = useRef<Blend[]>(blends);
   const had = useRef("");
@@ -56,7 +60,10 @@ function sizeOf(card: Card): [number, number] {
 function seedText(blend: Blend): string {
   const all = shares(blend);
   const first = all.slice(0, 2).map(([seed, share]) => `${seed} (${percent(share)})`);
-  return t(all.length > 2 ? "sample.seeds_more" : "sample.seeds", { seeds: first.join(t("comma")), more: String(all.length - 2) });
+  return t(all.length > 2 ? "sample.seeds_more" : "sample.seeds", {
+    seeds: first.join(t("comma")),
+    more: String(all.length - 2),
+  });
 }
 
 export function Inspector(part: Part) {
@@ -85,14 +92,25 @@ export function Inspector(part: Part) {
     if (!result) return;
     const one = new OffscreenCanvas(...size);
     one.getContext("2d")!.drawImage(result.images.canvas, 0, 0);
-    saveCanvas(one, `${card.name}-${seeds.length < 40 ? seeds.replaceAll(":", "_").replaceAll(",", "-") : "sample"}.png`);
+    saveCanvas(
+      one,
+      `${card.name}-${seeds.length < 40 ? seeds.replaceAll(":", "_").replaceAll(",", "-") : "sample"}.png`,
+    );
   };
   void generator;
   return (
     <section class="panel explore-panel inspector" aria-label={t("sample")}>
       <div class="inspector-top">
         <div class="inspector-image">
-          {result && <Sample source={result.images.canvas} index={0} size={size} alt={t("sample.alt", { seeds })} scale={Math.max(1, Math.ceil(280 / size[0]))} />}
+          {result && (
+            <Sample
+              source={result.images.canvas}
+              index={0}
+              size={size}
+              alt={t("sample.alt", { seeds })}
+              scale={Math.max(1, Math.ceil(280 / size[0]))}
+            />
+          )}
         </div>
         <div class="inspector-text">
           <h2>{t(picked ? "sample.picked" : "sample.middle")}</h2>
@@ -137,7 +155,13 @@ function Nearest({ value }: { value: Neighbors }) {
     <ol class="nearest">
       {Array.from({ length: count }, (_, i) => (
         <li key={i}>
-          <Sample source={source} index={i} size={[width, height]} alt={t("neighbors.alt", { n: i + 1 })} scale={Math.max(1, Math.ceil(64 / width))} />
+          <Sample
+            source={source}
+            index={i}
+            size={[width, height]}
+            alt={t("neighbors.alt", { n: i + 1 })}
+            scale={Math.max(1, Math.ceil(64 / width))}
+          />
           <span>{measure(value.distances[i], 3)}</span>
         </li>
       ))}
@@ -176,7 +200,17 @@ function Walk(part: Part & { picks: Blend[]; uniform: boolean; onStop: () => voi
       if (!images || !context) return; // it waits for its images
       last = now;
       context.imageSmoothingEnabled = false;
-      context.drawImage(images.canvas, 0, (shown % FRAMES) * height, width, height, 0, 0, width * scale, height * scale);
+      context.drawImage(
+        images.canvas,
+        0,
+        (shown % FRAMES) * height,
+        width,
+        height,
+        0,
+        0,
+        width * scale,
+        height * scale,
+      );
       shown = (shown + 1) % (FRAMES * picks.length);
     });
     return () => {
@@ -198,11 +232,18 @@ function Walk(part: Part & { picks: Blend[]; uniform: boolean; onStop: () => voi
 /** Children: the even mixture, then random mixtures with a little of somebody new. */
 function breed(picks: Blend[], uniform: boolean): Blend[] {
   return Array.from({ length: 8 }, (_, n) => {
-    if (n === 0) return mix(picks.map((blend) => [blend, 1]), uniform);
+    if (n === 0)
+      return mix(
+        picks.map((blend) => [blend, 1]),
+        uniform,
+      );
     const weights = picks.map(() => -Math.log(1 - Math.random()));
     const stranger: Blend = { [Math.floor(Math.random() * 10_000)]: 1 };
     const size = Math.hypot(...weights);
-    return mix([...picks.map((blend, i): [Blend, number] => [blend, weights[i]! / size]), [stranger, n % 2 ? 0 : 0.35]], uniform);
+    return mix(
+      [...picks.map((blend, i): [Blend, number] => [blend, weights[i]! / size]), [stranger, n % 2 ? 0 : 0.35]],
+      uniform,
+    );
   });
 }
 
@@ -243,10 +284,26 @@ export function Tray(part: Part & { uniform: boolean }) {
             const seeds = blendText(pick.blend);
             return (
               <li key={seeds} class={i === state.chosen.value ? "current" : ""}>
-                <button type="button" class="tile" aria-pressed={i === state.chosen.value} aria-label={t("tray.look", { n: i + 1 })} title={seeds} onClick={() => (state.chosen.value = i)}>
-                  {result && index >= 0 ? <Sample source={result.images.canvas} index={index} size={size} alt="" scale={scale} /> : <span class="tile-wait" />}
+                <button
+                  type="button"
+                  class="tile"
+                  aria-pressed={i === state.chosen.value}
+                  aria-label={t("tray.look", { n: i + 1 })}
+                  title={seeds}
+                  onClick={() => (state.chosen.value = i)}
+                >
+                  {result && index >= 0 ? (
+                    <Sample source={result.images.canvas} index={index} size={size} alt="" scale={scale} />
+                  ) : (
+                    <span class="tile-wait" />
+                  )}
                 </button>
-                <button type="button" class="tile-remove" aria-label={t("tray.remove", { n: i + 1 })} onClick={() => removePick(state, i)}>
+                <button
+                  type="button"
+                  class="tile-remove"
+                  aria-label={t("tray.remove", { n: i + 1 })}
+                  onClick={() => removePick(state, i)}
+                >
                   <Icon name="close" />
                 </button>
               </li>
@@ -274,8 +331,17 @@ export function Tray(part: Part & { uniform: boolean }) {
           <ul class="tray">
             {children.value.map((child, i) => (
               <li key={blendText(child)}>
-                <button type="button" class="tile" aria-label={t("breed.keep", { n: i + 1 })} onClick={() => addPick(state, child, null)}>
-                  {born && born.key === JSON.stringify(children.value) ? <Sample source={born.images.canvas} index={i} size={size} alt="" scale={scale} /> : <span class="tile-wait" />}
+                <button
+                  type="button"
+                  class="tile"
+                  aria-label={t("breed.keep", { n: i + 1 })}
+                  onClick={() => addPick(state, child, null)}
+                >
+                  {born && born.key === JSON.stringify(children.value) ? (
+                    <Sample source={born.images.canvas} index={i} size={size} alt="" scale={scale} />
+                  ) : (
+                    <span class="tile-wait" />
+                  )}
                 </button>
               </li>
             ))}

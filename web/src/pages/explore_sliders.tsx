@@ -13,7 +13,17 @@ import { ClassField } from "./class_field";
 import { Checkpoint } from "./checkpoint";
 import type { ExploreState } from "./explore_state";
 
-export function Sliders({ card, detail, state, generator }: { card: Card; detail: Detail; state: ExploreState; generator: Generator }) {
+export function Sliders({
+  card,
+  detail,
+  state,
+  generator,
+}: {
+  card: Card;
+  detail: Detail;
+  state: ExploreState;
+  generator: Generator;
+}) {
   return (
     <section class="panel explore-panel">
       <ClassField card={card} label={state.label.value} onChange={(label) => (state.label.value = label)} />
@@ -74,7 +84,9 @@ export function Directions({ feed, state }: { feed: Feed; state: ExploreState })
       value={set[direction.name] ?? 0}
       text={`${(set[direction.name] ?? 0) > 0 ? "+" : ""}${measure(set[direction.name] ?? 0, 2)} σ`}
       {...(direction.r2 === null ? {} : { note: t("directions.r2", { value: fixed(direction.r2, 2) }) })}
-      onInput={(value) => (state.directions.value = { ...state.directions.value, [direction.name]: Number(value.toFixed(1)) })}
+      onInput={(value) =>
+        (state.directions.value = { ...state.directions.value, [direction.name]: Number(value.toFixed(1)) })
+      }
       onReset={() => (state.directions.value = { ...state.directions.value, [direction.name]: 0 })}
     />
   );

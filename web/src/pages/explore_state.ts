@@ -109,5 +109,6 @@ export function addPick(state: ExploreState, blend: Blend, at: [number, number] 
 
 export function removePick(state: ExploreState, index: number): void {
   state.picks.value = state.picks.value.filter((_, i) => i !== index);
-  if (state.chosen.value >= index) state.chosen.value = Math.max(state.chosen.value - 1, state.picks.value.length ? 0 : -1);
+  if (state.chosen.value >= index)
+    state.chosen.value = Math.max(state.chosen.value - 1, state.picks.value.length ? 0 : -1);
 }

@@ -40,7 +40,17 @@ function useCanvases(judged: Judged | null) {
   }, [judged, dark.value]);
 }
 
-function Looks({ card, detail, step, onStep }: { card: Card; detail: Detail; step: number | null; onStep: (step: number | null) => void }) {
+function Looks({
+  card,
+  detail,
+  step,
+  onStep,
+}: {
+  card: Card;
+  detail: Detail;
+  step: number | null;
+  onStep: (step: number | null) => void;
+}) {
   const [page, setPage] = useState(0);
   const [judged, setJudged] = useState<Judged | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
@@ -61,7 +71,8 @@ function Looks({ card, detail, step, onStep }: { card: Card; detail: Detail; ste
   useEffect(ask, [page, step]);
   const canvases = useCanvases(judged);
   const indices = judged ? judged.probability.map((_, i) => i) : [];
-  if (order !== "drawn") indices.sort((a, b) => (judged!.probability[b]! - judged!.probability[a]!) * (order === "best" ? 1 : -1));
+  if (order !== "drawn")
+    indices.sort((a, b) => (judged!.probability[b]! - judged!.probability[a]!) * (order === "best" ? 1 : -1));
   return (
     <div class="eye">
       <section class="panel explore-panel eye-side">
@@ -69,10 +80,22 @@ function Looks({ card, detail, step, onStep }: { card: Card; detail: Detail; ste
         <Segmented
           label={t("eye.order")}
           value={order}
-          options={[{ value: "best", label: t("eye.best") }, { value: "worst", label: t("eye.worst") }, { value: "drawn", label: t("eye.drawn") }]}
+          options={[
+            { value: "best", label: t("eye.best") },
+            { value: "worst", label: t("eye.worst") },
+            { value: "drawn", label: t("eye.drawn") },
+          ]}
           onChange={setOrder}
         />
-        <Slider label={t("eye.overlay")} min={0} max={1} step={0.05} value={overlay} text={percent(overlay)} onInput={setOverlay} />
+        <Slider
+          label={t("eye.overlay")}
+          min={0}
+          max={1}
+          step={0.05}
+          value={overlay}
+          text={percent(overlay)}
+          onInput={setOverlay}
+        />
         <p class="quiet small-text map-key">
           <span>
             <i class="swatch k1" aria-hidden="true" /> {t("eye.up")}
@@ -81,7 +104,13 @@ function Looks({ card, detail, step, onStep }: { card: Card; detail: Detail; ste
             <i class="swatch k0" aria-hidden="true" /> {t("eye.down")}
           </span>
         </p>
-        <Checkpoint detail={detail} step={step} used={judged?.step ?? null} note={t("eye.checkpoint_hint")} onChange={onStep} />
+        <Checkpoint
+          detail={detail}
+          step={step}
+          used={judged?.step ?? null}
+          note={t("eye.checkpoint_hint")}
+          onChange={onStep}
+        />
         <button type="button" onClick={() => setPage(page + 1)}>
           {t("eye.more")}
         </button>
@@ -92,7 +121,14 @@ function Looks({ card, detail, step, onStep }: { card: Card; detail: Detail; ste
           <ol class={`eye-grid ${busy ? "busy" : ""}`}>
             {indices.map((i) => (
               <li key={i}>
-                <Sample source={canvases.images} index={i} size={canvases.size} scale={Math.max(1, Math.ceil(160 / canvases.size[0]))} over={{ source: canvases.maps, opacity: overlay }} alt={t("eye.sample_alt", { seed: String(page * COUNT + i), value: percent(judged.probability[i]!) })} />
+                <Sample
+                  source={canvases.images}
+                  index={i}
+                  size={canvases.size}
+                  scale={Math.max(1, Math.ceil(160 / canvases.size[0]))}
+                  over={{ source: canvases.maps, opacity: overlay }}
+                  alt={t("eye.sample_alt", { seed: String(page * COUNT + i), value: percent(judged.probability[i]!) })}
+                />
                 <span aria-hidden="true">{percent(judged.probability[i]!)}</span>
               </li>
             ))}
@@ -111,7 +147,17 @@ interface Result {
   d: number;
 }
 
-function Quiz({ card, detail, step, onStep }: { card: Card; detail: Detail; step: number | null; onStep: (step: number | null) => void }) {
+function Quiz({
+  card,
+  detail,
+  step,
+  onStep,
+}: {
+  card: Card;
+  detail: Detail;
+  step: number | null;
+  onStep: (step: number | null) => void;
+}) {
   const [round, setRound] = useState<Round | null>(null);
   const [guesses, setGuesses] = useState<boolean[]>([]);
   const [results, setResults] = useState<Result[]>([]);
@@ -146,7 +192,13 @@ function Quiz({ card, detail, step, onStep }: { card: Card; detail: Detail; step
   };
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
-      if (event.ctrlKey || event.metaKey || event.altKey || (event.target as HTMLElement).closest("input, select, textarea")) return;
+      if (
+        event.ctrlKey ||
+        event.metaKey ||
+        event.altKey ||
+        (event.target as HTMLElement).closest("input, select, textarea")
+      )
+        return;
       if (event.key === "ArrowLeft" || event.key.toLowerCase() === "r") guess(true);
       else if (event.key === "ArrowRight" || event.key.toLowerCase() === "g") guess(false);
       else return;
@@ -160,7 +212,13 @@ function Quiz({ card, detail, step, onStep }: { card: Card; detail: Detail; step
     <div class="eye">
       <section class="panel explore-panel eye-side">
         <p>{t("quiz.text", { n: QUESTIONS })}</p>
-        <Checkpoint detail={detail} step={step} used={round?.step ?? null} note={t("quiz.checkpoint_hint")} onChange={onStep} />
+        <Checkpoint
+          detail={detail}
+          step={step}
+          used={round?.step ?? null}
+          note={t("quiz.checkpoint_hint")}
+          onChange={onStep}
+        />
         <button type="button" onClick={() => setSeed(seed + 1)}>
           {t("quiz.again")}
         </button>
@@ -210,7 +268,14 @@ function Quiz({ card, detail, step, onStep }: { card: Card; detail: Detail; step
                 const its = round.probability[i]! > 0.5 === real;
                 return (
                   <li key={i}>
-                    <Sample source={canvases.images} index={i} size={canvases.size} scale={Math.max(1, Math.ceil(160 / canvases.size[0]))} over={{ source: canvases.maps, opacity: overlay ? 0.9 : 0 }} alt={t(real ? "quiz.was_real" : "quiz.was_fake")} />
+                    <Sample
+                      source={canvases.images}
+                      index={i}
+                      size={canvases.size}
+                      scale={Math.max(1, Math.ceil(160 / canvases.size[0]))}
+                      over={{ source: canvases.maps, opacity: overlay ? 0.9 : 0 }}
+                      alt={t(real ? "quiz.was_real" : "quiz.was_fake")}
+                    />
                     <span>
                       <b>{t(real ? "quiz.real" : "quiz.fake")}</b>
                       <small>
@@ -225,7 +290,14 @@ function Quiz({ card, detail, step, onStep }: { card: Card; detail: Detail; step
         ) : (
           <div class="quiz-ask">
             <p class="quiet">{t("quiz.question", { at: at + 1, n: round.real.length })}</p>
-            <Sample class="pad" source={canvases.images} index={at} size={canvases.size} scale={Math.max(1, Math.round(336 / canvases.size[0]))} alt={t("quiz.image_alt", { at: at + 1 })} />
+            <Sample
+              class="pad"
+              source={canvases.images}
+              index={at}
+              size={canvases.size}
+              scale={Math.max(1, Math.round(336 / canvases.size[0]))}
+              alt={t("quiz.image_alt", { at: at + 1 })}
+            />
             <div class="row-buttons">
               <button type="button" class="large" onClick={() => guess(true)}>
                 <Icon name="left" />
@@ -246,7 +318,9 @@ function Quiz({ card, detail, step, onStep }: { card: Card; detail: Detail; step
 function Workspace({ card, detail }: { card: Card; detail: Detail }) {
   const given = route.peek().params;
   const [mode, setMode] = useState<"looks" | "quiz">(given.get("mode") === "quiz" ? "quiz" : "looks");
-  const [step, setStep] = useState<number | null>(() => (detail.checkpoints.includes(Number(given.get("step"))) ? Number(given.get("step")) : null));
+  const [step, setStep] = useState<number | null>(() =>
+    detail.checkpoints.includes(Number(given.get("step"))) ? Number(given.get("step")) : null,
+  );
   useEffect(() => {
     const params = new URLSearchParams();
     if (mode === "quiz") params.set("mode", mode);
@@ -259,7 +333,10 @@ function Workspace({ card, detail }: { card: Card; detail: Detail }) {
         <Segmented
           label={t("nav.eye")}
           value={mode}
-          options={[{ value: "looks", label: t("eye.looks") }, { value: "quiz", label: t("eye.quiz") }]}
+          options={[
+            { value: "looks", label: t("eye.looks") },
+            { value: "quiz", label: t("eye.quiz") },
+          ]}
           onChange={setMode}
         />
       </div>

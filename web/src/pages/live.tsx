@@ -109,7 +109,14 @@ function Numbers({ feed }: { feed: Feed }) {
   const keys = Object.keys(feed.columns).filter((key) => key !== "epoch");
   const count = feed.steps.length;
   const rows = 24;
-  const picks = [...new Set(Array.from({ length: Math.min(rows, count) }, (_, i, n = Math.min(rows, count)) => Math.round(((i + 1) * count) / n) - 1))];
+  const picks = [
+    ...new Set(
+      Array.from(
+        { length: Math.min(rows, count) },
+        (_, i, n = Math.min(rows, count)) => Math.round(((i + 1) * count) / n) - 1,
+      ),
+    ),
+  ];
   return (
     <details class="numbers" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>{t("numbers")}</summary>
@@ -214,7 +221,8 @@ function About({ detail, card }: { detail: Detail; card: Card }) {
 
 export function LivePage({ id }: { id: string }) {
   const feed = useFeed(id);
-  const given = (name: string): number | null => (/^\d+$/.test(route.peek().params.get(name) ?? "") ? Number(route.peek().params.get(name)) : null);
+  const given = (name: string): number | null =>
+    /^\d+$/.test(route.peek().params.get(name) ?? "") ? Number(route.peek().params.get(name)) : null;
   const stage: Stage = { chosen: useSignal(given("step")), pinned: useSignal(given("pin")) };
   useSignalEffect(() => {
     const params = new URLSearchParams();
@@ -224,7 +232,9 @@ export function LivePage({ id }: { id: string }) {
   });
   const card = feed.card.value;
   const detail = feed.detail.value;
-  useTitle(card ? (card.state === "running" ? `${percent(card.step / (card.steps || 1))} ${card.name}` : card.name) : "");
+  useTitle(
+    card ? (card.state === "running" ? `${percent(card.step / (card.steps || 1))} ${card.name}` : card.name) : "",
+  );
   const before = useSignal("");
   useSignalEffect(() => {
     const now = feed.card.value;

@@ -75,7 +75,8 @@ export function LiveCharts({ feed, detail, stage }: { feed: Feed; detail: Detail
     if (zoom.value) void feed.loadAll();
   });
   const evaluation = detail.evaluation;
-  const end = (): number => Math.max(feed.steps.at(-1) ?? 1, feed.scores.at(-1)?.step ?? 1, feed.grids.peek().at(-1) ?? 1);
+  const end = (): number =>
+    Math.max(feed.steps.at(-1) ?? 1, feed.scores.at(-1)?.step ?? 1, feed.grids.peek().at(-1) ?? 1);
   const range = (): [number, number] => [0, end()];
   const pick = (step: number): void => {
     const grids = feed.grids.peek();
@@ -88,7 +89,9 @@ export function LiveCharts({ feed, detail, stage }: { feed: Feed; detail: Detail
 
   if (!keys.filter(Boolean).length && !hasScores) return <p class="quiet charts-empty">{t("chart.none")}</p>;
   const specs = logged().filter((spec) => spec.keys.some(({ key }) => keys.includes(key)));
-  const shownScores = ["fid", "kid"].filter((key) => feed.scores.filter((row) => typeof row[key] === "number").length > 1);
+  const shownScores = ["fid", "kid"].filter(
+    (key) => feed.scores.filter((row) => typeof row[key] === "number").length > 1,
+  );
   return (
     <section class="charts-part" aria-label={t("chart.all")}>
       <div class="charts-bar">

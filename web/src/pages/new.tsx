@@ -31,8 +31,18 @@ export interface Form {
 }
 
 const start: Form = {
-  data: "mnist-5k", upload: "", size: "", resize: "crop", recipe: "", budget: "5m", steps: "", conditional: false,
-  clusters: "", seed: "0", name: "", overrides: {},
+  data: "mnist-5k",
+  upload: "",
+  size: "",
+  resize: "crop",
+  recipe: "",
+  budget: "5m",
+  steps: "",
+  conditional: false,
+  clusters: "",
+  seed: "0",
+  name: "",
+  overrides: {},
 };
 
 const number = (text: string): number | null => (text.trim() === "" ? null : Number(text));
@@ -101,7 +111,9 @@ function PreviewPart({ preview, busy, error }: { preview: Preview | null; busy: 
       {bitmap && preview && !failed ? (
         <Pixels class="preview-image" bitmap={bitmap} alt={t("new.preview_alt", { name: preview.name })} />
       ) : (
-        <div class="preview-image image-empty">{busy ? <Loading text={t("new.reading")} /> : <span class="quiet">{t("new.no_preview")}</span>}</div>
+        <div class="preview-image image-empty">
+          {busy ? <Loading text={t("new.reading")} /> : <span class="quiet">{t("new.no_preview")}</span>}
+        </div>
       )}
       {preview && !failed && (
         <dl class="preview-facts">
@@ -110,7 +122,9 @@ function PreviewPart({ preview, busy, error }: { preview: Preview | null; busy: 
           <dt>{t("new.pixels")}</dt>
           <dd>{shape(preview.image_shape)}</dd>
           <dt>{t("new.classes")}</dt>
-          <dd title={preview.class_names.join(", ")}>{preview.classes ? whole(preview.classes) : t("new.no_classes")}</dd>
+          <dd title={preview.class_names.join(", ")}>
+            {preview.classes ? whole(preview.classes) : t("new.no_classes")}
+          </dd>
           <dt>{t("new.length")}</dt>
           <dd>{t("new.length_value", { steps: whole(preview.steps), time: duration(preview.seconds) })}</dd>
         </dl>
@@ -139,7 +153,10 @@ export function NewPage() {
   useTitle(t("nav.new"));
 
   useEffect(() => {
-    get<About>("/about").then((about) => setFolder(about.runs_dir), () => undefined);
+    get<About>("/about").then(
+      (about) => setFolder(about.runs_dir),
+      () => undefined,
+    );
     Promise.all([get<DataChoices>("/data"), get<Recipes>("/recipes")]).then(
       ([data, list]) => {
         setChoices(data);
@@ -186,7 +203,8 @@ export function NewPage() {
     const words: (string | number)[] = ["ganvas", "train", ...(form.recipe ? [form.recipe] : [])];
     for (const name of ["data", "budget", "steps", "clusters", "seed", "size", "resize"]) {
       const value = asked[name];
-      if (value !== null && value !== "" && !(name === "seed" && value === 0)) words.push(`--${name}`, value as string | number);
+      if (value !== null && value !== "" && !(name === "seed" && value === 0))
+        words.push(`--${name}`, value as string | number);
     }
     if (form.conditional) words.push("--conditional");
     for (const [key, value] of Object.entries(form.overrides)) {
@@ -243,15 +261,38 @@ export function NewPage() {
               );
             })}
           </div>
-          {errorOf("recipe") && <p class="field-error" lang="en">{errorOf("recipe")}</p>}
+          {errorOf("recipe") && (
+            <p class="field-error" lang="en">
+              {errorOf("recipe")}
+            </p>
+          )}
           <div class="fields">
-            <Field label={t("new.how_long")} error={errorOf("budget")} hint={recipe && form.budget === "recipe" ? recipe.length : t("new.how_long_hint")} plain>
-              <Segmented label={t("new.how_long")} value={form.budget} options={lengths} onChange={(budget) => set({ budget })} />
+            <Field
+              label={t("new.how_long")}
+              error={errorOf("budget")}
+              hint={recipe && form.budget === "recipe" ? recipe.length : t("new.how_long_hint")}
+              plain
+            >
+              <Segmented
+                label={t("new.how_long")}
+                value={form.budget}
+                options={lengths}
+                onChange={(budget) => set({ budget })}
+              />
             </Field>
             {form.budget === "steps" && (
               <Field label={t("new.steps")} error={errorOf("steps")}>
                 {(id) => (
-                  <input id={id} class="number" type="number" min={1} step={1} value={form.steps} aria-invalid={errorOf("steps") !== ""} onInput={(e) => set({ steps: e.currentTarget.value })} />
+                  <input
+                    id={id}
+                    class="number"
+                    type="number"
+                    min={1}
+                    step={1}
+                    value={form.steps}
+                    aria-invalid={errorOf("steps") !== ""}
+                    onInput={(e) => set({ steps: e.currentTarget.value })}
+                  />
                 )}
               </Field>
             )}
@@ -259,24 +300,54 @@ export function NewPage() {
           <div class="fields">
             {(preview?.classes ?? 0) > 0 && (
               <Field label={t("new.conditional")} error={errorOf("conditional")} hint={t("new.conditional_hint")} plain>
-                <Check label={t("new.conditional_check", { n: preview!.classes })} checked={form.conditional} onChange={(conditional) => set({ conditional })} />
+                <Check
+                  label={t("new.conditional_check", { n: preview!.classes })}
+                  checked={form.conditional}
+                  onChange={(conditional) => set({ conditional })}
+                />
               </Field>
             )}
             {!form.conditional && (
               <Field label={t("new.clusters")} error={errorOf("clusters")} hint={t("new.clusters_hint")}>
                 {(id) => (
-                  <input id={id} class="number" type="number" min={0} step={1} value={form.clusters} placeholder={t("new.auto_value")} aria-invalid={errorOf("clusters") !== ""} onInput={(e) => set({ clusters: e.currentTarget.value })} />
+                  <input
+                    id={id}
+                    class="number"
+                    type="number"
+                    min={0}
+                    step={1}
+                    value={form.clusters}
+                    placeholder={t("new.auto_value")}
+                    aria-invalid={errorOf("clusters") !== ""}
+                    onInput={(e) => set({ clusters: e.currentTarget.value })}
+                  />
                 )}
               </Field>
             )}
             <Field label={t("new.seed")} error={errorOf("seed")} hint={t("new.seed_hint")}>
               {(id) => (
-                <input id={id} class="number" type="number" min={0} step={1} value={form.seed} aria-invalid={errorOf("seed") !== ""} onInput={(e) => set({ seed: e.currentTarget.value })} />
+                <input
+                  id={id}
+                  class="number"
+                  type="number"
+                  min={0}
+                  step={1}
+                  value={form.seed}
+                  aria-invalid={errorOf("seed") !== ""}
+                  onInput={(e) => set({ seed: e.currentTarget.value })}
+                />
               )}
             </Field>
           </div>
         </section>
-        <Settings keys={keys} automatic={form.recipe === ""} overrides={form.overrides} errorOf={errorOf} wrong={paths.has(where)} onChange={(overrides) => set({ overrides })} />
+        <Settings
+          keys={keys}
+          automatic={form.recipe === ""}
+          overrides={form.overrides}
+          errorOf={errorOf}
+          wrong={paths.has(where)}
+          onChange={(overrides) => set({ overrides })}
+        />
       </div>
       <aside class="new-side">
         <section class="panel">
@@ -284,7 +355,16 @@ export function NewPage() {
           <PreviewPart preview={preview} busy={busy} error={previewError} />
           <Field label={t("new.name")} error={errorOf("name")} hint={t("new.name_hint")}>
             {(id) => (
-              <input id={id} type="text" value={form.name} placeholder={form.recipe || "run"} autoComplete="off" spellcheck={false} aria-invalid={errorOf("name") !== ""} onInput={(e) => set({ name: e.currentTarget.value })} />
+              <input
+                id={id}
+                type="text"
+                value={form.name}
+                placeholder={form.recipe || "run"}
+                autoComplete="off"
+                spellcheck={false}
+                aria-invalid={errorOf("name") !== ""}
+                onInput={(e) => set({ name: e.currentTarget.value })}
+              />
             )}
           </Field>
           {elsewhere && <ErrorNote error={failure} />}

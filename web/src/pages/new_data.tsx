@@ -39,7 +39,9 @@ function Drop({ form, set }: Pick<Part, "form" | "set">) {
     setBusy(label);
     try {
       const content = single ? single.file : await zip(images);
-      const name = single ? single.path.split("/").pop()! : `${images[0]!.path.split("/").slice(0, -1)[0] ?? "images"}.zip`;
+      const name = single
+        ? single.path.split("/").pop()!
+        : `${images[0]!.path.split("/").slice(0, -1)[0] ?? "images"}.zip`;
       const response = await send(`/uploads?name=${encodeURIComponent(name)}`, { method: "POST", body: content });
       const { data } = (await response.json()) as { data: string };
       set({ data, upload: label });
@@ -66,7 +68,8 @@ function Drop({ form, set }: Pick<Part, "form" | "set">) {
       onDrop={(event) => {
         event.preventDefault();
         setOver(false);
-        if (event.dataTransfer) void droppedFiles(event.dataTransfer).then(upload, () => setError(t("drop.unreadable")));
+        if (event.dataTransfer)
+          void droppedFiles(event.dataTransfer).then(upload, () => setError(t("drop.unreadable")));
       }}
     >
       {busy ? (
@@ -87,7 +90,14 @@ function Drop({ form, set }: Pick<Part, "form" | "set">) {
           {t("drop.folder")}
         </button>
       </div>
-      <input ref={files} type="file" hidden multiple accept=".zip,image/*" onChange={(event) => pick(event.currentTarget)} />
+      <input
+        ref={files}
+        type="file"
+        hidden
+        multiple
+        accept=".zip,image/*"
+        onChange={(event) => pick(event.currentTarget)}
+      />
       <input ref={folder} type="file" hidden multiple onChange={(event) => pick(event.currentTarget)} />
       {error && (
         <p class="field-error" role="alert">
@@ -135,13 +145,29 @@ export function DataPart({ form, set, choices, known, errorOf }: Part) {
         <Drop form={form} set={(change) => (setPath(""), setGiven(""), set(change))} />
         <Field label={t("new.path")} error={errorOf("data")} hint={t("new.path_hint")}>
           {(id) => (
-            <input id={id} type="text" value={path} placeholder="/home/me/photos" autoComplete="off" spellcheck={false} aria-invalid={errorOf("data") !== ""} onInput={(event) => setPath(event.currentTarget.value)} />
+            <input
+              id={id}
+              type="text"
+              value={path}
+              placeholder="/home/me/photos"
+              autoComplete="off"
+              spellcheck={false}
+              aria-invalid={errorOf("data") !== ""}
+              onInput={(event) => setPath(event.currentTarget.value)}
+            />
           )}
         </Field>
         {folders.length > 0 && (
           <div class="chips" role="group" aria-label={t("new.nearby")}>
             {folders.map((folder) => (
-              <button key={folder.path} type="button" class="chip" aria-pressed={form.data === folder.path} title={folder.path} onClick={() => (setPath(folder.path), setGiven(folder.path), set({ data: folder.path, upload: "" }))}>
+              <button
+                key={folder.path}
+                type="button"
+                class="chip"
+                aria-pressed={form.data === folder.path}
+                title={folder.path}
+                onClick={() => (setPath(folder.path), setGiven(folder.path), set({ data: folder.path, upload: "" }))}
+              >
                 {folder.name}
               </button>
             ))}
@@ -151,12 +177,28 @@ export function DataPart({ form, set, choices, known, errorOf }: Part) {
           <div class="fields">
             <Field label={t("new.size")} error={errorOf("size")} hint={t("new.size_hint")}>
               {(id) => (
-                <input id={id} class="number" type="number" min={8} max={256} step={1} value={form.size} placeholder={t("new.size_own")} aria-invalid={errorOf("size") !== ""} onInput={(event) => set({ size: event.currentTarget.value })} />
+                <input
+                  id={id}
+                  class="number"
+                  type="number"
+                  min={8}
+                  max={256}
+                  step={1}
+                  value={form.size}
+                  placeholder={t("new.size_own")}
+                  aria-invalid={errorOf("size") !== ""}
+                  onInput={(event) => set({ size: event.currentTarget.value })}
+                />
               )}
             </Field>
             <Field label={t("new.resize")} error={errorOf("resize")}>
               {(id) => (
-                <select id={id} value={form.resize} disabled={!form.size.trim()} onChange={(event) => set({ resize: event.currentTarget.value })}>
+                <select
+                  id={id}
+                  value={form.resize}
+                  disabled={!form.size.trim()}
+                  onChange={(event) => set({ resize: event.currentTarget.value })}
+                >
                   {(["crop", "pad", "resize"] as const).map((how) => (
                     <option key={how} value={how}>
                       {t(`resize.${how}`)}

@@ -16,7 +16,8 @@ interface SettingsProps {
   onChange: (overrides: Record<string, unknown>) => void;
 }
 
-const plain = (value: unknown): string => (value === null || value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value));
+const plain = (value: unknown): string =>
+  value === null || value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value);
 
 function Setting(props: {
   item: RecipeKey;
@@ -34,7 +35,9 @@ function Setting(props: {
       id={id}
       value={changed ? plain(value) : "\0"}
       aria-invalid={error !== ""}
-      onChange={(event) => (event.currentTarget.value === "\0" ? props.onReset() : props.onChange(read(event.currentTarget.value)))}
+      onChange={(event) =>
+        event.currentTarget.value === "\0" ? props.onReset() : props.onChange(read(event.currentTarget.value))
+      }
     >
       <option value={"\0"}>{own}</option>
       {options
@@ -65,9 +68,18 @@ function Setting(props: {
   );
   const control =
     item.kind === "boolean"
-      ? select([["true", t("yes")], ["false", t("no")]], (text) => text === "true")
+      ? select(
+          [
+            ["true", t("yes")],
+            ["false", t("no")],
+          ],
+          (text) => text === "true",
+        )
       : item.kind === "choice"
-        ? select(item.choices.map((c) => [plain(c), plain(c)]), (text) => item.choices.find((c) => plain(c) === text))
+        ? select(
+            item.choices.map((c) => [plain(c), plain(c)]),
+            (text) => item.choices.find((c) => plain(c) === text),
+          )
         : input;
   return (
     <div class={`setting ${changed ? "changed" : ""}`}>
@@ -75,7 +87,13 @@ function Setting(props: {
         {control}
       </Field>
       {changed && (
-        <button type="button" class="bare" title={t("reset")} aria-label={t("reset_of", { name: item.path })} onClick={props.onReset}>
+        <button
+          type="button"
+          class="bare"
+          title={t("reset")}
+          aria-label={t("reset_of", { name: item.path })}
+          onClick={props.onReset}
+        >
           <Icon name="undo" />
         </button>
       )}
@@ -114,7 +132,12 @@ export function Settings({ keys, automatic, overrides, errorOf, wrong, onChange 
               <label class="search">
                 <Icon name="search" />
                 <span class="hidden">{t("settings.search")}</span>
-                <input type="search" value={text} placeholder={t("settings.search")} onInput={(event) => setText(event.currentTarget.value)} />
+                <input
+                  type="search"
+                  value={text}
+                  placeholder={t("settings.search")}
+                  onInput={(event) => setText(event.currentTarget.value)}
+                />
               </label>
               {count > 0 && (
                 <button type="button" class="small" onClick={() => onChange({})}>

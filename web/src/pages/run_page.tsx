@@ -9,7 +9,11 @@ import { Empty, ErrorNote, Loading } from "../ui";
 import { RunGone, useFeed } from "./live";
 import { RunHead, type View } from "./run_head";
 
-export function RunPage(props: { id: string; view: View; children: (feed: Feed, card: Card, detail: Detail) => ComponentChildren }) {
+export function RunPage(props: {
+  id: string;
+  view: View;
+  children: (feed: Feed, card: Card, detail: Detail) => ComponentChildren;
+}) {
   const feed = useFeed(props.id);
   const card = feed.card.value;
   const detail = feed.detail.value;

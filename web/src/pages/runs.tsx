@@ -92,7 +92,9 @@ function RunCard({ card, selected, onSelect }: { card: Card; selected: boolean; 
         <RunImage
           class="card-image"
           path={card.grids === null ? null : `/runs/${card.id}/grids/${card.grids}.png`}
-          alt={card.grids === null ? t("runs.no_grid") : t("runs.grid_alt", { name: card.name, step: whole(card.grids) })}
+          alt={
+            card.grids === null ? t("runs.no_grid") : t("runs.grid_alt", { name: card.name, step: whole(card.grids) })
+          }
         />
         <div class="card-text">
           <div class="card-top">
@@ -205,7 +207,13 @@ export function RunsPage() {
               {t("runs.all")} <span class="count">{cards.length}</span>
             </button>
             {counts.map(([s, n]) => (
-              <button key={s} type="button" class="chip" aria-pressed={state === s} onClick={() => setState(state === s ? "" : s)}>
+              <button
+                key={s}
+                type="button"
+                class="chip"
+                aria-pressed={state === s}
+                onClick={() => setState(state === s ? "" : s)}
+              >
                 {t(`state.${s}`)} <span class="count">{n}</span>
               </button>
             ))}
@@ -216,7 +224,12 @@ export function RunsPage() {
         <div class="selection" role="region" aria-label={t("runs.selected", { n: chosen.length })}>
           <b>{t("runs.selected", { n: chosen.length })}</b>
           {chosen.length > MOST_RUNS && <span class="quiet">{t("runs.too_many", { n: MOST_RUNS })}</span>}
-          <button type="button" class="primary" disabled={chosen.length < 2 || chosen.length > MOST_RUNS} onClick={() => go("/compare", { ids: chosen.join(",") })}>
+          <button
+            type="button"
+            class="primary"
+            disabled={chosen.length < 2 || chosen.length > MOST_RUNS}
+            onClick={() => go("/compare", { ids: chosen.join(",") })}
+          >
             {t("runs.compare")}
           </button>
           <button type="button" onClick={() => setSelected([])}>

@@ -1,33 +1,17 @@
 // One training step, stage by stage, on eight real images and on a copy of the run.
 
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { type ApiError, post } from "../api";
-import { fixed, measure, t } from "../i18n";
+import { fixed, t } from "../i18n";
 import { Icon } from "../icons";
 import { Latest } from "../latest";
 import { keepParams, route } from "../router";
-import { bytesOf, mapCanvas, Sample, toCanvas } from "../sample";
-import { dark } from "../settings";
 import { texts, type Key } from "../strings";
 import type { Card, Detail } from "../types";
 import { CopyButton, ErrorNote, Loading } from "../ui";
 import { Checkpoint } from "./checkpoint";
 import { RunPage } from "./run_page";
-
-interface Frame {
-  step: number;
-  turns: string;
-  objective: string;
-  z: number[][];
-  real_probability: number[];
-  fake_probability: number[];
-  discriminator_loss: number | null;
-  generator_loss: number | null;
-  discriminator_norm: number | null;
-  generator_norm: number | null;
-  shape: number[];
-  images: string[];
-}
+import { Board, type Frame } from "./slow_board";
 
 const STAGES = ["overview", "noise", "generator", "discriminator", "losses", "gradient", "update"] as const;
 const MOST_TURNS = 200;
@@ -76,112 +60,6 @@ function useFrames(id: string, step: number | null, seed: number, turns: string)
   return { frame, before, error, busy, ask };
 }
 
-/** D's probability as a bar, with a mark where it was before the turn. */
-function Probability({ value, before, good }: { value: number; before: number | undefined; good: boolean }) {
-  return (
-    <div class={`probability ${good ? "real" : "fake"}`} title={measure(value, 3)}>
-      <div class="probability-bar">
-        <div style={{ width: `${100 * value}%` }} />
-        {before !== undefined && <i style={{ left: `${100 * before}%` }} />}
-      </div>
-      <span>
-        {before !== undefined && Math.abs(before - value) >= 0.005 ? <small>{fixed(before, 2)} → </small> : null}
-        {fixed(value, 2)}
-      </span>
-    </div>
-  );
-}
-
-/** The numbers of each z as gray cells. */
-function noiseCanvas(z: number[][]): { canvas: OffscreenCanvas; size: [number, number] } {
-  const side = Math.ceil(Math.sqrt(z[0]?.length ?? 1));
-  const bytes = new Uint8Array(z.length * side * side).fill(128);
-  z.forEach((row, n) => {
-    row.forEach((value, i) => (bytes[n * side * side + i] = Math.max(0, Math.min(255, 128 + 50 * value))));
-  });
-  return { canvas: toCanvas(bytes, [z.length, side, side, 1]), size: [side, side] };
-}
-
-function Board({ frame, before, stage }: { frame: Frame; before: Frame | null; stage: number }) {
-  const { noise, real, fake, realMap, fakeMap } = useMemo(() => {
-    const [r, f, rg, fg] = frame.images.map(bytesOf);
-    return {
-      noise: noiseCanvas(frame.z),
-      real: toCanvas(r!, frame.shape),
-      fake: toCanvas(f!, frame.shape),
-      realMap: mapCanvas(rg!, frame.shape),
-      fakeMap: mapCanvas(fg!, frame.shape),
-    };
-  }, [frame, dark.value]);
-  const size: [number, number] = [frame.shape[2]!, frame.shape[1]!];
-  const scale = Math.max(1, Math.ceil(104 / size[0]));
-  // The gradient belongs to the sixth stage, the bars to the fourth and fifth; 0 shows all alike.
-  const on = (...stages: number[]): string => (stage === 0 || stages.includes(stage) ? "" : "off");
-  const rows = frame.fake_probability.map((_, i) => i);
-  return (
-    <div class="slow-board">
-      <div class="slow-part">
-      <table class="slow-table">
-        <caption>{t("slow.generated")}</caption>
-        <thead>
-          <tr>
-            <th scope="col" class={on(1)}>z</th>
-            <th scope="col" class={on(2, 3, 6)}>G(z)</th>
-            <th scope="col" class={on(3, 4, 6)}>D(G(z))</th>
-            <th scope="col" class={on(5)}>{t("slow.wish")}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map((i) => (
-            <tr key={i}>
-              <td class={on(1)}>
-                <Sample source={noise.canvas} index={i} size={noise.size} scale={Math.max(1, Math.floor(104 / noise.size[0]))} alt={t("slow.z_alt", { n: i + 1 })} />
-              </td>
-              <td class={on(2, 3, 6)}>
-                <Sample source={fake} index={i} size={size} scale={scale} alt={t("slow.fake_alt", { n: i + 1 })} />
-              </td>
-              <td class={on(3, 4, 6)}>
-                <Probability value={frame.fake_probability[i]!} before={before?.fake_probability[i]} good={false} />
-              </td>
-              <td class={on(5)}>
-                <Sample source={fakeMap} index={i} size={size} scale={scale} alt={t("slow.map_alt", { n: i + 1 })} class="map" />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      </div>
-      <div class="slow-part">
-      <table class="slow-table">
-        <caption>{t("slow.real")}</caption>
-        <thead>
-          <tr>
-            <th scope="col" class={on(3)}>x</th>
-            <th scope="col" class={on(3, 4, 6)}>D(x)</th>
-            <th scope="col" class={on(5)}>{t("slow.looks")}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map((i) => (
-            <tr key={i}>
-              <td class={on(3)}>
-                <Sample source={real} index={i} size={size} scale={scale} alt={t("slow.real_alt", { n: i + 1 })} />
-              </td>
-              <td class={on(3, 4, 6)}>
-                <Probability value={frame.real_probability[i]!} before={before?.real_probability[i]} good />
-              </td>
-              <td class={on(5)}>
-                <Sample source={realMap} index={i} size={size} scale={scale} alt={t("slow.map_alt", { n: i + 1 })} class="map" />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      </div>
-    </div>
-  );
-}
-
 function Losses({ frame, before, stage }: { frame: Frame; before: Frame | null; stage: number }) {
   const row = (name: string, now: number | null, was: number | null | undefined) => (
     <div>
@@ -206,8 +84,12 @@ function Workspace({ card, detail }: { card: Card; detail: Detail }) {
   const given = route.peek().params;
   const [turns, setTurns] = useState(() => (given.get("turns") ?? "").replace(/[^DG]/g, "").slice(0, MOST_TURNS));
   const [seed, setSeed] = useState(() => Math.max(0, Number.parseInt(given.get("seed") ?? "0", 10) || 0));
-  const [step, setStep] = useState<number | null>(() => (detail.checkpoints.includes(Number(given.get("step"))) ? Number(given.get("step")) : null));
-  const [stage, setStage] = useState(() => Math.max(0, Math.min(6, Number.parseInt(given.get("stage") ?? "0", 10) || 0)));
+  const [step, setStep] = useState<number | null>(() =>
+    detail.checkpoints.includes(Number(given.get("step"))) ? Number(given.get("step")) : null,
+  );
+  const [stage, setStage] = useState(() =>
+    Math.max(0, Math.min(6, Number.parseInt(given.get("stage") ?? "0", 10) || 0)),
+  );
   const [playing, setPlaying] = useState(false);
   const { frame, before, error, busy, ask } = useFrames(card.id, step, seed, turns);
   const params = new URLSearchParams();
@@ -233,86 +115,120 @@ function Workspace({ card, detail }: { card: Card; detail: Detail }) {
   const full = turns.length >= MOST_TURNS;
   return (
     <div class="slow">
-      <section class="slow-side panel explore-panel">
-        <ol class="stages" aria-label={t("slow.stages")}>
-          {STAGES.map((s, i) => (
-            <li key={s}>
-              <button type="button" aria-current={i === stage ? "step" : undefined} onClick={() => (setStage(i), setPlaying(false))}>
-                {i > 0 && <span>{i}</span>}
-                {t(`slow.${s}`)}
-              </button>
-            </li>
-          ))}
-        </ol>
-        <div class="theory" aria-live="polite">
-          <h2>{t(`slow.${name}`)}</h2>
-          <p>{t(`slow.${name}_text`, { n: frame?.z[0]?.length ?? 0 })}</p>
-          {stage === 4 && equation && (
-            <div class="equations">
-              <p>
-                L<sub>D</sub> = E[{equation[0]}]
-              </p>
-              <p>
-                L<sub>G</sub> = E[{equation[1]}]
-              </p>
-              <p class="quiet small-text">
-                {`objective.${objective}` in texts ? t(`objective.${objective}` as Key) : objective}
-                {equation[0].includes("C(") && ` ${t("slow.critic")}`}
-              </p>
-            </div>
-          )}
-        </div>
-        <div class="row-buttons">
-          <button type="button" disabled={stage === 0} onClick={() => (setStage(stage - 1), setPlaying(false))}>
-            <Icon name="left" />
-            {t("slow.back")}
-          </button>
-          <button type="button" class={stage < 6 ? "primary" : ""} disabled={stage === 6} onClick={() => (setStage(stage + 1), setPlaying(false))}>
-            {t("slow.next")}
-            <Icon name="right" />
-          </button>
-        </div>
-        <button type="button" aria-pressed={playing} onClick={() => (setStage(stage === 6 ? 0 : stage), setPlaying(!playing))}>
-          <Icon name={playing ? "pause" : "play"} />
-          {t(playing ? "slow.pause" : "slow.play")}
-        </button>
-        {frame && <Losses frame={frame} before={before} stage={stage} />}
-        <div class="turns">
-          <h2>{t("slow.turns")}</h2>
-          <p class="quiet small-text">{turns ? t("slow.taken", { d: count("D"), g: count("G") }) : t("slow.no_turns")}</p>
-          <div class="turn-buttons">
-            <button type="button" disabled={full} onClick={() => take("D")}>
-              {t("slow.d_turn")}
+      <div class="slow-side">
+        <section class="slow-theory panel explore-panel" aria-label={t("slow.stages")}>
+          <ol class="stages" aria-label={t("slow.stages")}>
+            {STAGES.map((s, i) => (
+              <li key={s}>
+                <button
+                  type="button"
+                  aria-current={i === stage ? "step" : undefined}
+                  onClick={() => (setStage(i), setPlaying(false))}
+                >
+                  {i > 0 && <span>{i}</span>}
+                  {t(`slow.${s}`)}
+                </button>
+              </li>
+            ))}
+          </ol>
+          <div class="theory" aria-live="polite">
+            <h2>{t(`slow.${name}`)}</h2>
+            <p>{t(`slow.${name}_text`, { n: frame?.z[0]?.length ?? 0 })}</p>
+            {stage === 4 && equation && (
+              <div class="equations">
+                <p>
+                  L<sub>D</sub> = E[{equation[0]}]
+                </p>
+                <p>
+                  L<sub>G</sub> = E[{equation[1]}]
+                </p>
+                <p class="quiet small-text">
+                  {`objective.${objective}` in texts ? t(`objective.${objective}` as Key) : objective}
+                  {equation[0].includes("C(") && ` ${t("slow.critic")}`}
+                </p>
+              </div>
+            )}
+          </div>
+          <div class="row-buttons stage-buttons">
+            <button type="button" disabled={stage === 0} onClick={() => (setStage(stage - 1), setPlaying(false))}>
+              <Icon name="left" />
+              {t("slow.back")}
             </button>
-            <button type="button" disabled={full} onClick={() => take("G")}>
-              {t("slow.g_turn")}
+            <button
+              type="button"
+              class={stage < 6 ? "primary" : ""}
+              disabled={stage === 6}
+              onClick={() => (setStage(stage + 1), setPlaying(false))}
+            >
+              {t("slow.next")}
+              <Icon name="right" />
             </button>
-            <button type="button" disabled={full} onClick={() => take("DG")}>
-              {t("slow.both")}
-            </button>
-            <button type="button" disabled={full} onClick={() => take("DG".repeat(10))}>
-              {t("slow.ten")}
-            </button>
-            <button type="button" disabled={!turns} onClick={() => setTurns(turns.slice(0, -1))}>
-              <Icon name="undo" />
-              {t("slow.undo")}
-            </button>
-            <button type="button" disabled={!turns} onClick={() => setTurns("")}>
-              {t("reset")}
+            <button
+              type="button"
+              aria-pressed={playing}
+              aria-label={t(playing ? "slow.pause" : "slow.play")}
+              title={t(playing ? "slow.pause" : "slow.play")}
+              onClick={() => (setStage(stage === 6 ? 0 : stage), setPlaying(!playing))}
+            >
+              <Icon name={playing ? "pause" : "play"} />
             </button>
           </div>
-        </div>
-        <Checkpoint detail={detail} step={step} used={frame?.step ?? null} onChange={(next) => (setStep(next), setTurns(""))} />
-        <div class="row-buttons">
-          <button type="button" onClick={() => setSeed(seed + 1)}>
-            {t("slow.others")}
-          </button>
-          <CopyButton label={t("explore.link")} text={() => `${location.origin}${location.pathname}${location.hash.split("?", 1)[0]}?${params.toString()}`} />
-        </div>
-        {error && <ErrorNote error={error} retry={ask} />}
-      </section>
+        </section>
+        <section class="slow-turns panel explore-panel" aria-label={t("slow.turns")}>
+          {frame && <Losses frame={frame} before={before} stage={stage} />}
+          <div class="turns">
+            <h2>{t("slow.turns")}</h2>
+            <p class="quiet small-text">
+              {turns ? t("slow.taken", { d: count("D"), g: count("G") }) : t("slow.no_turns")}
+            </p>
+            <div class="turn-buttons">
+              <button type="button" disabled={full} onClick={() => take("D")}>
+                {t("slow.d_turn")}
+              </button>
+              <button type="button" disabled={full} onClick={() => take("G")}>
+                {t("slow.g_turn")}
+              </button>
+              <button type="button" disabled={full} onClick={() => take("DG")}>
+                {t("slow.both")}
+              </button>
+              <button type="button" disabled={full} onClick={() => take("DG".repeat(10))}>
+                {t("slow.ten")}
+              </button>
+              <button type="button" disabled={!turns} onClick={() => setTurns(turns.slice(0, -1))}>
+                <Icon name="undo" />
+                {t("slow.undo")}
+              </button>
+              <button type="button" disabled={!turns} onClick={() => setTurns("")}>
+                {t("reset")}
+              </button>
+            </div>
+          </div>
+          <Checkpoint
+            detail={detail}
+            step={step}
+            used={frame?.step ?? null}
+            onChange={(next) => (setStep(next), setTurns(""))}
+          />
+          <div class="row-buttons">
+            <button type="button" onClick={() => setSeed(seed + 1)}>
+              {t("slow.others")}
+            </button>
+            <CopyButton
+              label={t("explore.link")}
+              text={() =>
+                `${location.origin}${location.pathname}${location.hash.split("?", 1)[0]}?${params.toString()}`
+              }
+            />
+          </div>
+          {error && <ErrorNote error={error} retry={ask} />}
+        </section>
+      </div>
       <section class={`slow-main ${busy ? "busy" : ""}`} aria-busy={busy} aria-label={t("slow.board")}>
-        {frame ? <Board frame={frame} before={before} stage={stage} /> : !error && <Loading text={t("explore.starting")} />}
+        {frame ? (
+          <Board frame={frame} before={before} stage={stage} />
+        ) : (
+          !error && <Loading text={t("explore.starting")} />
+        )}
         {frame && (
           <p class="quiet small-text map-key">
             <span>

@@ -28,7 +28,17 @@ export function indexAt(steps: number[], step: number): number {
   return low;
 }
 
-function Picture({ path, alt, label, onClose }: { path: string | null; alt: string; label: string; onClose?: () => void }) {
+function Picture({
+  path,
+  alt,
+  label,
+  onClose,
+}: {
+  path: string | null;
+  alt: string;
+  label: string;
+  onClose?: () => void;
+}) {
   const { bitmap, failed, path: shown } = useImage(path);
   const box = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(0);
@@ -71,7 +81,8 @@ export function StageView({ feed, card, stage }: { feed: Feed; card: Card; stage
   const newest = grids.at(-1) ?? null;
   const showsPreview = follows && preview !== null && preview.step > (newest ?? -1) && card.state !== "finished";
   const step = showsPreview ? preview.step : follows ? newest : (grids[index] ?? null);
-  const path = step === null ? null : showsPreview ? `/runs/${feed.id}/preview.png?v=${preview.version}` : gridPath(feed.id, step);
+  const path =
+    step === null ? null : showsPreview ? `/runs/${feed.id}/preview.png?v=${preview.version}` : gridPath(feed.id, step);
   const epoch = step === null || !card.steps_per_epoch ? null : Math.floor(step / card.steps_per_epoch);
   const name = step === null ? "" : t("live.step", { step: whole(step), epoch: whole(epoch ?? 0) });
 
@@ -152,10 +163,24 @@ export function StageView({ feed, card, stage }: { feed: Feed; card: Card; stage
       </div>
       {grids.length > 0 && (
         <div class="scrubber">
-          <button type="button" class="round" aria-pressed={playing.value} aria-label={t(playing.value ? "live.stop_play" : "live.play")} onClick={toggle} disabled={grids.length < 2}>
+          <button
+            type="button"
+            class="round"
+            aria-pressed={playing.value}
+            aria-label={t(playing.value ? "live.stop_play" : "live.play")}
+            onClick={toggle}
+            disabled={grids.length < 2}
+          >
             <Icon name={playing.value ? "pause" : "play"} />
           </button>
-          <button type="button" class="bare" aria-label={t("live.earlier")} title={`${t("live.earlier")} (←)`} disabled={index <= 0} onClick={() => move(index - 1)}>
+          <button
+            type="button"
+            class="bare"
+            aria-label={t("live.earlier")}
+            title={`${t("live.earlier")} (←)`}
+            disabled={index <= 0}
+            onClick={() => move(index - 1)}
+          >
             <Icon name="left" />
           </button>
           <input
@@ -168,11 +193,23 @@ export function StageView({ feed, card, stage }: { feed: Feed; card: Card; stage
             aria-valuetext={name}
             onInput={(event) => move(event.currentTarget.valueAsNumber)}
           />
-          <button type="button" class="bare" aria-label={t("live.later")} title={`${t("live.later")} (→)`} disabled={index >= grids.length - 1} onClick={() => move(index + 1)}>
+          <button
+            type="button"
+            class="bare"
+            aria-label={t("live.later")}
+            title={`${t("live.later")} (→)`}
+            disabled={index >= grids.length - 1}
+            onClick={() => move(index + 1)}
+          >
             <Icon name="right" />
           </button>
           {feed.active.value && (
-            <button type="button" class="follow" aria-pressed={follows} onClick={() => ((playing.value = false), (stage.chosen.value = null))}>
+            <button
+              type="button"
+              class="follow"
+              aria-pressed={follows}
+              onClick={() => ((playing.value = false), (stage.chosen.value = null))}
+            >
               {t("live.follow")}
             </button>
           )}
