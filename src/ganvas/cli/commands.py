@@ -24,6 +24,10 @@ def train(a: options.TrainCommandOptions) -> None:
     plan = prepare(a)
     if a.dry_run:
         print_lines(plan.lines())
+    elif a.studio:
+        from ganvas.studio.beside import start_with_studio
+
+        start_with_studio(plan, a)
     else:
         start(plan, a)
 

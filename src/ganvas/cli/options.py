@@ -61,6 +61,7 @@ class TrainCommandOptions(TrainOptions):
     """Options of `train`: those of `ganvas.train`, and the dry run, which in Python is `ganvas.plan`."""
 
     dry_run: bool = switch("print what would be trained, and stop")
+    studio: bool = switch("open 'ganvas studio' on this run in the browser")
 
 
 @dataclass(frozen=True, kw_only=True)

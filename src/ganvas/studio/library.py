@@ -19,7 +19,7 @@ from ganvas.runs.directory import RunDirectory, RunRecord
 from ganvas.utils.io import open_regular
 
 MAX_RUNS = 2_000
-_DEPTH = 3  # folders below the runs folder in which a run may lie
+DEPTH = 3  # folders below the runs folder in which a run may lie
 _CLASS_NAMES = 200  # more are not sent
 _TAIL = 256 * 2**10  # bytes at the end of metrics.jsonl in which the newest score is looked for
 
@@ -45,7 +45,7 @@ def find_runs(root: Path) -> dict[str, Path]:
         for child in children:
             if (child / "run.json").is_file():
                 result[run_id(child, root)] = child
-            elif depth + 1 < _DEPTH:
+            elif depth + 1 < DEPTH:
                 folders.append((child, depth + 1))
     return result
 

@@ -24,11 +24,12 @@ MAX_JOBS = 8  # that wait for the engine; more are refused
 _START_SECONDS = 60.0  # in which a new run is expected to be there, or to have said what is wrong
 _LOG_BYTES = 2**16
 
-_DETACHED: dict[str, Any] = (
+DETACHED: dict[str, Any] = (
     {"creationflags": 0x00000208}  # DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP
     if os.name == "nt"
     else {"start_new_session": True}
 )
+"""Arguments of `Popen`: a signal to this terminal is not the process's."""
 
 
 class StartError(Exception):
@@ -54,7 +55,7 @@ async def start_run(words: list[str], folder: Path, logs: Path) -> None:
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "ganvas", *words],
-            stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, **_DETACHED,
+            stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, **DETACHED,
         )  # fmt: skip
     threading.Thread(target=process.wait, daemon=True).start()  # so that it is no zombie when it ends
     for _ in range(int(_START_SECONDS / 0.1)):

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
+import json
 import logging
+import os
+import re
 import secrets
 import socket
 import sys
 import threading
 import webbrowser
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from ganvas.errors import MachineError, UserError
-from ganvas.utils.io import storage_errors
+import psutil
+
+from ganvas.errors import GanvasError, MachineError, UserError
+from ganvas.utils.io import read_regular, storage_errors
 from ganvas.utils.output import print_line
 
 DEFAULT_PORT = 8265  # or the next that is free
+_RECORD = Path(".studio", "server.json")
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:[0-9]{1,5}/#token=[0-9a-f]{64}")
 
 
 def serve(runs: str | Path = "runs", *, port: int | None = None, browser: bool = True) -> None:
@@ -61,9 +70,58 @@ def serve(runs: str | Path = "runs", *, port: int | None = None, browser: bool =
         log_config=None, access_log=False, server_header=False, date_header=False, lifespan="on",
         timeout_graceful_shutdown=2, h11_max_incomplete_event_size=2**16, ws="none",
     )  # fmt: skip
-    with contextlib.suppress(KeyboardInterrupt):  # the usual way to close it
+    with _recorded(root, url), contextlib.suppress(KeyboardInterrupt):  # the usual way to close it
         Server(config).run(sockets=[listener])
     print_line("studio closed; runs that train continue")
+
+
+def running_studio(root: Path) -> str | None:
+    """The address of a studio that serves `root` at this moment; None where there is none."""
+    try:
+        record = json.loads(read_regular(root / _RECORD, limit=4096, follow_links=False))
+        pid, started, url = record["pid"], record["started"], record["url"]
+        if _ADDRESS.fullmatch(url) and abs(psutil.Process(pid).create_time() - started) < 1:
+            return str(url)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, OverflowError, psutil.Error):
+        pass  # of a studio that was killed, or damaged
+    return None
+
+
+@contextlib.contextmanager
+def _recorded(root: Path, url: str) -> Iterator[None]:
+    """Within, `running_studio` finds this server. The file has the token: only its owner may read it."""
+    file = root / _RECORD
+    values = {"pid": os.getpid(), "started": psutil.Process().create_time(), "url": url}
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    with contextlib.suppress(
+        OSError
+    ):  # of a folder that cannot be written: others start a studio of their own
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        part.unlink(missing_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            json.dump(values, stream)
+        part.replace(file)
+    try:
+        yield
+    finally:
+        if running_studio(root) == url:
+            file.unlink(missing_ok=True)
+
+
+def _serve_until_end_of_input(root: str) -> None:
+    """Serve without a browser until standard input ends: for the process that started this one."""
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):
+            sys.stdin.read()
+        _thread.interrupt_main()
+
+    threading.Thread(target=wait, daemon=True).start()
+    try:
+        serve(root, browser=False)
+    except GanvasError as error:
+        print_line(str(error))
+        sys.exit(1)
 
 
 class _OneLine(logging.Handler):
@@ -100,3 +158,7 @@ def _listen(port: int | None) -> socket.socket:
     raise MachineError(
         f"no free port from {DEFAULT_PORT} to {DEFAULT_PORT + 19}: name one with the option port"
     )
+
+
+if __name__ == "__main__":
+    _serve_until_end_of_input(sys.argv[1])
