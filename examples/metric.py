@@ -20,7 +20,7 @@ import ganvas
     "sliced_wasserstein",
     title="Sliced Wasserstein",
     better="lower",
-    meaning="how far the features must be moved, seen along random lines",
+    meaning="how far the features must be moved, along random lines",
 )
 def sliced_wasserstein(fake: Tensor, real: Tensor) -> float:
     """Features [N, D] of generated and [M, D] of real images -> root of the mean squared distance."""

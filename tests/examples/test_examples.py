@@ -236,8 +236,8 @@ def test_the_networks_give_images_of_any_shape_in_their_range_and_one_logit_per_
 
 def test_the_metric_is_taken_by_its_documented_command_with_its_baseline(tmp_path):
     path = train(tmp_path, "metric", scores='{"interval": 2, "images": 24, "final": 24}')
-    (found,) = json.loads((path / "evaluation.json").read_text())["evaluations"]
-    assert found["sliced_wasserstein"] > found["sliced_wasserstein_baseline"] >= 0
+    (evaluation,) = json.loads((path / "evaluation.json").read_text())["evaluations"]
+    assert evaluation["sliced_wasserstein"] > evaluation["sliced_wasserstein_baseline"] >= 0
     words = ("evaluate", path, "--count", "24", "--json", "--plugin", "examples/metric.py")
     assert json.loads(ganvas_words(*words))["sliced_wasserstein"] > 0
 

@@ -22,7 +22,7 @@ BASIC = Block(kind="basic", count=1)
 NECK = Block(kind="bottleneck", count=2, groups=4)
 
 
-def players(shape, block=BASIC, **more):
+def networks(shape, block=BASIC, **more):
     norm = BatchNorm() if block.kind == "basic" else None
     g = ResNetGenerator(widths=(16, 8), block=block, batch_norm=norm, **more).build(shape, 6, (-1, 1))
     d = ResNetDiscriminator(widths=(8, 16), block=block, **more).build(shape)
@@ -34,7 +34,7 @@ def players(shape, block=BASIC, **more):
 @pytest.mark.parametrize("block", [BASIC, NECK])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 12), (1, 9, 15), (3, 64, 64)])
 def test_images_and_logits_have_their_shapes_at_any_size(shape, block):
-    g, d = players(shape, block)
+    g, d = networks(shape, block)
     images = g(torch.randn(3, 6))
     assert images.shape == (3, *shape)
     assert images.abs().max() <= 1
@@ -43,7 +43,7 @@ def test_images_and_logits_have_their_shapes_at_any_size(shape, block):
 
 def test_a_basic_block_is_two_convolutions_beside_a_shortcut():
     torch.manual_seed(0)
-    _, d = players((1, 8, 8))
+    _, d = networks((1, 8, 8))
     down = [m for m in d if isinstance(m, Residual)][1]  # the second stage's, which halves
     a, b = (m for m in down.branch if isinstance(m, SameConv2d))
     (short,) = (m for m in down.shortcut if isinstance(m, SameConv2d))
@@ -55,7 +55,7 @@ def test_a_basic_block_is_two_convolutions_beside_a_shortcut():
 
 
 def test_a_bottleneck_starts_as_the_identity():
-    g, _ = players((1, 8, 8), NECK)
+    g, _ = networks((1, 8, 8), NECK)
     blocks = [m for m in g if isinstance(m, Residual)]
     assert len(blocks) == 4
     for block, channels in zip(blocks, (16, 16, 8, 8), strict=True):
@@ -78,7 +78,7 @@ def test_a_depthwise_pool_weights_the_pixels_of_each_channel():
 
 
 def test_attention_follows_the_stage_of_its_side():
-    g, d = players((1, 16, 16), attention=8)
+    g, d = networks((1, 16, 16), attention=8)
     for network in (g, d):
         kinds = [type(m) for m in network]
         assert kinds.count(SelfAttention) == 1
@@ -118,7 +118,7 @@ def recipe_of(block, **more):
 
 
 @pytest.mark.parametrize("block", [BASIC, NECK])
-def test_a_run_with_residual_players_resumes_to_the_same_bits(tmp_path, block):
+def test_a_run_with_residual_networks_resumes_to_the_same_bits(tmp_path, block):
     penalties = (Penalty(kind="r1", weight=0.1), Penalty(kind="r2", weight=0.1))
     recipe = recipe_of(block, objective="relativistic", penalties=penalties)
     recipe = recipe.with_overrides(
@@ -165,7 +165,7 @@ def test_what_cannot_be_built_is_refused(spec, overrides, expected):
 
 
 def test_residual_discriminators_treat_samples_independently():
-    _, d = players((1, 16, 16), NECK)
+    _, d = networks((1, 16, 16), NECK)
     images = torch.randn(4, 1, 16, 16)
     torch.testing.assert_close(d(images)[:2], d(images[:2]))
 
@@ -195,7 +195,7 @@ def test_initial_weights_of_a_bottleneck_shrink_with_the_depth(count):
 
 
 def test_channels_change_on_the_smaller_map():
-    g, d = players((1, 16, 16), NECK)
+    g, d = networks((1, 16, 16), NECK)
     order = [type(m) for m in g]
     assert order.index(Upsample) > next(i for i, m in enumerate(g) if isinstance(m, SameConv2d))
     kinds = [type(m) for m in d]

@@ -99,7 +99,7 @@ def test_the_pixel_range_decides_the_generators_last_activation(spec, pixel_rang
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_discriminators_first_layer_has_batch_norm_only_when_asked(first):
+def test_a_discriminators_first_layer_has_batch_norm_only_with_batch_norm_first(first):
     layers = (ConvLayer(channels=4, kernel=3, stride=2), ConvLayer(channels=5, kernel=3, stride=2))
     spec = DCGANDiscriminator(
         layers=layers, hidden=(6,), dropout=0.5, batch_norm=BatchNorm(), batch_norm_first=first

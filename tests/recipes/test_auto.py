@@ -1,4 +1,4 @@
-"""The recipe drawn from the images: for every shape, budget and number, and how it is asked for."""
+"""The recipe chosen for the images: for every shape, budget and number, and how it is asked for."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def images_seen(recipe):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("budget", auto.BUDGETS)
-def test_both_networks_fit_pictures_of_every_shape(shape, budget):
+def test_both_networks_fit_images_of_every_shape(shape, budget):
     recipe = auto.recipe_for(shape, 60_000, budget)
     with torch.device("meta"):
         generator = recipe.generator.build(shape, recipe.latent.size, recipe.pixel_range)
@@ -47,10 +47,10 @@ def test_its_own_count_of_operations_is_near_the_layers_own(shape):
 
 
 def test_a_larger_budget_sees_more_images_with_wider_layers():
-    found = [auto.recipe_for((1, 28, 28), 60_000, budget) for budget in auto.BUDGETS]
-    seen = [images_seen(recipe) for recipe in found]
-    widths = [recipe.generator.base_channels for recipe in found]
-    assert seen == sorted(set(seen))
+    chosen = [auto.recipe_for((1, 28, 28), 60_000, budget) for budget in auto.BUDGETS]
+    counts = [images_seen(recipe) for recipe in chosen]
+    widths = [recipe.generator.base_channels for recipe in chosen]
+    assert counts == sorted(set(counts))
     assert widths == sorted(set(widths))
 
 
@@ -73,8 +73,8 @@ def test_any_minutes_and_hours_are_a_budget_with_the_layers_of_the_next_lower_le
      ((3, 256, 256), 8, 532.0)],
 )  # fmt: skip
 def test_the_time_of_a_step_is_near_what_was_measured(shape, first, milliseconds):
-    found = 1e3 * auto._step_seconds(shape, auto._widths(shape, first), 32)
-    assert found == pytest.approx(milliseconds, rel=0.4)
+    estimate = 1e3 * auto._step_seconds(shape, auto._widths(shape, first), 32)
+    assert estimate == pytest.approx(milliseconds, rel=0.4)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_the_time_of_a_step_is_near_what_was_measured(shape, first, milliseconds
     [((3, 32, 32), "5m", 48), ((3, 64, 64), "5m", 24), ((3, 64, 64), "20m", 64), ((3, 128, 128), "20m", 32),
      ((3, 256, 256), "1h", 24)],
 )  # fmt: skip
-def test_large_pictures_get_narrower_layers_rather_than_fewer_steps(shape, budget, width):
+def test_large_images_get_narrower_layers_rather_than_fewer_steps(shape, budget, width):
     recipe = auto.recipe_for(shape, 5_000, budget)
     assert recipe.discriminator.layers[0].channels == width
     assert to_steps(recipe.length, 1) >= auto.MIN_STEPS
@@ -95,18 +95,18 @@ def test_layers_are_not_made_so_narrow_that_it_gains_few_steps(shape):
     assert to_steps(recipe.length, 1) < auto.MIN_STEPS
 
 
-def test_larger_pictures_take_fewer_steps_in_the_same_time():
+def test_larger_images_take_fewer_steps_in_the_same_time():
     steps = [images_seen(auto.recipe_for(shape, 60_000)) for shape in SHAPES[1:3] + SHAPES[5:]]
     assert steps == sorted(steps, reverse=True)
 
 
-def test_pictures_that_are_seen_often_are_shown_changed_and_others_as_they_are():
+def test_images_that_are_used_often_are_augmented_and_others_are_not():
     assert auto.recipe_for((1, 28, 28), 60_000, "5m").augment is None
     assert auto.recipe_for((1, 28, 28), 500, "5m").augment is not None
     assert auto.recipe_for((1, 28, 28), 5_000, "1m").augment is None
 
 
-def test_a_batch_is_never_larger_than_half_of_the_pictures():
+def test_a_batch_is_never_larger_than_half_of_the_images():
     assert [auto.recipe_for((1, 28, 28), n).batch_size for n in (2, 40, 1000)] == [1, 20, 32]
 
 
@@ -125,17 +125,17 @@ def test_the_named_recipe_is_the_one_for_mnist():
 @pytest.fixture
 def folder(tmp_path):
     """A user's own folder of color images, of two sizes."""
-    place = tmp_path / "images"
-    place.mkdir()
+    images_folder = tmp_path / "images"
+    images_folder.mkdir()
     for i, image in enumerate(tiny.images(48, (3, 16, 16))):
-        Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))).save(place / f"{i}.png")
-    return place
+        Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))).save(images_folder / f"{i}.png")
+    return images_folder
 
 
 SMALL = ["--steps", "4", "--set", "scores=null", "--threads", "1", "--device", "cpu", "--quiet"]
 
 
-def test_a_folder_in_the_recipes_place_is_trained_on_and_the_choice_explained(folder, tmp_path, capsys):
+def test_a_folder_in_place_of_the_recipe_is_trained_on_and_the_choice_explained(folder, tmp_path, capsys):
     assert main(["train", str(folder), "--out", str(tmp_path / "run"), *SMALL]) == 0
     record = json.loads((tmp_path / "run/run.json").read_text())
     assert record["recipe"]["name"] == "auto"
@@ -148,7 +148,7 @@ def test_a_folder_in_the_recipes_place_is_trained_on_and_the_choice_explained(fo
     assert "chosen for 48 RGB images" in capsys.readouterr().out
 
 
-def test_without_any_name_the_pictures_of_data_decide(folder, tmp_path):
+def test_without_any_name_the_images_of_data_decide(folder, tmp_path):
     same = [
         ganvas.train(data=folder, out=tmp_path / "a", steps=2, overrides={"scores": None}, quiet=True),
         ganvas.train("auto", folder, tmp_path / "b", steps=2, overrides={"scores": None}, quiet=True),
@@ -157,7 +157,7 @@ def test_without_any_name_the_pictures_of_data_decide(folder, tmp_path):
     assert same[0].record.recipe.batch_size == 24
 
 
-def test_a_setting_changes_what_is_drawn_for_these_pictures(folder, tmp_path):
+def test_an_override_changes_what_is_chosen_for_these_images(folder, tmp_path):
     overrides = {"scores": None, "augment": None, "generator.base_channels": 8}
     run = ganvas.train(
         data=folder, out=tmp_path / "run", budget="1m", steps=2, overrides=overrides, quiet=True
@@ -174,7 +174,7 @@ def test_a_setting_changes_what_is_drawn_for_these_pictures(folder, tmp_path):
     assert run.recipe.discriminator.layers[4].channels == 7
 
 
-def test_a_length_and_a_batch_that_are_asked_for_decide_the_rest_and_are_said():
+def test_a_length_and_a_batch_size_that_are_given_decide_the_rest_and_are_named():
     recipe, why = auto.auto_recipe((1, 28, 28), 1000, "5m", {"length": "6 steps", "batch_size": 10})
     assert (recipe.length, recipe.batch_size, recipe.augment) == ("6 steps", 10, None)
     assert recipe.ema == 0.9

@@ -169,7 +169,7 @@ def test_a_recipes_networks_are_the_tables_layer_by_layer(name):
 
 
 @pytest.mark.parametrize("name", recipes.PRESETS)
-def test_a_recipe_is_drawn_for_28_pixels_and_known_by_its_own_name(name):
+def test_a_recipe_is_designed_for_28_pixels_and_known_by_its_own_name(name):
     recipe = recipes.load_recipe(name)
     assert (recipe.name, recipe.image_size, recipe.ema) == (name, 28, None)
     assert recipe.summary
@@ -182,8 +182,8 @@ def test_weights_follow_the_tables_rule(name):
     recipe = recipes.load_recipe(name)
     tf1 = ("truncated_normal", 0.02, "width")
     for spec in (recipe.generator, recipe.discriminator):
-        found = spec.init.rule, spec.init.std, spec.init.linear_bias
-        assert found == (tf1 if name == "tf1-dcgan" else ("glorot_uniform", 0.02, "zero"))
+        rule = spec.init.rule, spec.init.std, spec.init.linear_bias
+        assert rule == (tf1 if name == "tf1-dcgan" else ("glorot_uniform", 0.02, "zero"))
 
 
 def test_tf1s_generator_learns_five_times_faster():
@@ -329,6 +329,6 @@ def test_python_without_a_recipe_is_refused(tmp_path, code):
 
 
 def test_a_shown_recipe_is_plain_json_of_plain_values():
-    shown = json.loads(recipes.load_recipe("tf1-dcgan").to_json())
-    assert shown["generator"]["kind"] == "dcgan"
-    assert shown["generator"]["batch_norm"] == {"momentum": 0.9, "epsilon": 1e-5}
+    values = json.loads(recipes.load_recipe("tf1-dcgan").to_json())
+    assert values["generator"]["kind"] == "dcgan"
+    assert values["generator"]["batch_norm"] == {"momentum": 0.9, "epsilon": 1e-5}

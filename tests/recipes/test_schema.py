@@ -97,7 +97,7 @@ def test_a_path_that_does_not_exist_is_refused_with_what_does(path, hint):
 
 
 @pytest.mark.parametrize(
-    ("place", "key", "line"),
+    ("parent", "key", "line"),
     [
         ([], "batchsize", "unknown recipe key 'batchsize'; did you mean 'batch_size'?"),
         (["grid"], "rwos", "unknown recipe key 'grid.rwos'; did you mean 'grid.rows'?"),
@@ -120,10 +120,10 @@ def test_a_path_that_does_not_exist_is_refused_with_what_does(path, hint):
         ),
     ],
 )
-def test_an_unknown_key_in_json_is_refused_with_the_nearest_name(place, key, line):
+def test_an_unknown_key_in_json_is_refused_with_the_nearest_name(parent, key, line):
     written = values()
     inner = written
-    for step in place:
+    for step in parent:
         inner = inner[step]
     inner[key] = 1
     assert refusal(lambda: parse_recipe(written)) == line

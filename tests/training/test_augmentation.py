@@ -18,7 +18,7 @@ def fixed(value):
     return lambda *shape: torch.full(shape, value)
 
 
-def drawn(seed=0):
+def uniform(seed=0):
     source = torch.Generator().manual_seed(seed)
     return lambda *shape: torch.rand(shape, generator=source)
 
@@ -28,7 +28,7 @@ def images(n=50, channels=3, height=12, width=16):
 
 
 def test_without_changes_images_stay_as_they_are():
-    assert torch.equal(augment_images(images(), Augment(**NONE), drawn()), images())
+    assert torch.equal(augment_images(images(), Augment(**NONE), uniform()), images())
 
 
 def test_in_the_middle_of_its_range_every_color_change_is_none():
@@ -47,13 +47,13 @@ def test_brightness_moves_saturation_keeps_gray_and_contrast_keeps_the_mean():
 
 
 def test_a_gray_image_stays_gray_and_of_one_channel():
-    assert augment_images(images(channels=1), Augment(), drawn()).shape == (50, 1, 12, 16)
+    assert augment_images(images(channels=1), Augment(), uniform()).shape == (50, 1, 12, 16)
 
 
 def test_a_moved_image_is_the_image_shifted_with_zeros_coming_in():
     x = images(n=200)
-    y = augment_images(x, Augment(**NONE | {"translation": 0.125}), drawn())
-    seen = set()
+    y = augment_images(x, Augment(**NONE | {"translation": 0.125}), uniform())
+    shifts = set()
     for before, after in zip(x, y, strict=True):
         matches = []
         for down in range(-2, 3):  # an eighth of 12, rounded, and of 16
@@ -67,33 +67,33 @@ def test_a_moved_image_is_the_image_shifted_with_zeros_coming_in():
                 if torch.equal(shifted, after):
                     matches.append((down, right))
         assert len(matches) == 1
-        seen.add(matches[0])
-    assert len(seen) == 25  # every shift comes up
+        shifts.add(matches[0])
+    assert len(shifts) == 25  # every shift comes up
 
 
 def test_a_cutout_blanks_a_rectangle_of_half_of_each_side_and_nothing_else():
     x = images(n=300)
-    blank = augment_images(x, Augment(**NONE | {"cutout": 0.5}), drawn()) == 0
+    blank = augment_images(x, Augment(**NONE | {"cutout": 0.5}), uniform()) == 0
     for image in blank:
         rows, columns = image[0].any(1).nonzero().flatten(), image[0].any(0).nonzero().flatten()
         assert 1 <= len(rows) <= 6
         assert 1 <= len(columns) <= 8
         assert image.sum() == 3 * len(rows) * len(columns)
     assert blank.any(1).sum((1, 2)).max() == 48
-    kept = torch.where(blank, x, augment_images(x, Augment(**NONE | {"cutout": 0.5}), drawn()))
+    kept = torch.where(blank, x, augment_images(x, Augment(**NONE | {"cutout": 0.5}), uniform()))
     assert torch.equal(kept, x)
 
 
-def test_in_another_pixel_range_the_same_pictures_change_in_the_same_way():
+def test_in_another_pixel_range_the_same_images_change_in_the_same_way():
     x = images() - 1  # -0.5 to 0.5
-    y = augment_images(x, Augment(), drawn())
-    halved = augment_images((x + 1) / 2, Augment(), drawn(), (0, 1))
+    y = augment_images(x, Augment(), uniform())
+    halved = augment_images((x + 1) / 2, Augment(), uniform(), (0, 1))
     torch.testing.assert_close(halved, (y + 1) / 2)
 
 
 def test_gradients_pass_through_every_change():
     x = images(n=2, height=6, width=6).double().requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: augment_images(x, Augment(), drawn()), x)
+    assert torch.autograd.gradcheck(lambda x: augment_images(x, Augment(), uniform()), x)
 
 
 @pytest.mark.parametrize("rule", ["simultaneous", "alternating", "alternating_joint", "alternating_separate"])
@@ -121,7 +121,7 @@ ADA = {"affine": True, "target": 0.6}
 def test_at_probability_0_nothing_changes(precision):
     x = images()
     with autocast(precision, CPU):
-        nothing = augment_images(x, Augment(**ADA), drawn(), probability=torch.tensor(0.0))
+        nothing = augment_images(x, Augment(**ADA), uniform(), probability=torch.tensor(0.0))
     torch.testing.assert_close(nothing, x, rtol=0, atol=1e-5)
 
 
@@ -134,9 +134,9 @@ def test_at_probability_1_colors_change_as_without_one():
     )
 
 
-def test_each_change_comes_to_its_share_of_the_images():
+def test_each_change_is_applied_to_its_fraction_of_the_images():
     x = images(n=4000, height=8, width=8)
-    y = augment_images(x, Augment(**NONE | {"cutout": 0.5}), drawn(), probability=torch.tensor(0.3))
+    y = augment_images(x, Augment(**NONE | {"cutout": 0.5}), uniform(), probability=torch.tensor(0.3))
     changed = (x != y).flatten(1).any(1).float().mean()
     assert changed.item() == pytest.approx(0.3, abs=0.03)
 
@@ -172,35 +172,35 @@ def test_a_turn_of_a_wide_image_keeps_its_pixels_square():
     """A disc stays a disc."""
     y_, x_ = torch.meshgrid(torch.arange(20.0), torch.arange(40.0), indexing="ij")
     disc = (((x_ - 19.5) ** 2 + (y_ - 9.5) ** 2) < 36).float()[None, None]
-    found = random_affine(disc, affine("before", {"angle_before": 0.625}), torch.tensor(0.5))
+    result = random_affine(disc, affine("before", {"angle_before": 0.625}), torch.tensor(0.5))
     middle = (..., slice(11, 29))  # towards the corners it is mirrored in
     assert disc[middle].sum() == disc.sum()
-    assert (found - disc)[middle].abs().mean() < 0.05  # an ellipse would differ by 0.2
-    assert (found - disc).abs().mean() > 0.01  # and it was turned: the corners show it
+    assert (result - disc)[middle].abs().mean() < 0.05  # an ellipse would differ by 0.2
+    assert (result - disc).abs().mean() > 0.01  # and it was turned: the corners show it
 
 
 @pytest.mark.parametrize("turn", ["before", "after"])
 def test_turns_before_and_after_stretching_are_turns(turn):
     bar = torch.zeros(1, 1, 17, 17)
     bar[..., 8, 2:15] = 1
-    found = random_affine(bar, affine(turn, {f"angle_{turn}": 0.75}), torch.tensor(0.5))  # a quarter
-    torch.testing.assert_close(found, bar.transpose(2, 3), rtol=0, atol=1e-3)
+    result = random_affine(bar, affine(turn, {f"angle_{turn}": 0.75}), torch.tensor(0.5))  # a quarter
+    torch.testing.assert_close(result, bar.transpose(2, 3), rtol=0, atol=1e-3)
 
 
 def test_stretching_widens_one_way_and_narrows_the_other():
     disc = torch.zeros(1, 1, 32, 32)
     disc[..., 12:20, 12:20] = 1
-    found = random_affine(disc, affine("stretch", {"stretched": 0.01}), torch.tensor(0.5))[0, 0] > 0.5
-    across, down = found.any(0).sum(), found.any(1).sum()
+    result = random_affine(disc, affine("stretch", {"stretched": 0.01}), torch.tensor(0.5))[0, 0] > 0.5
+    across, down = result.any(0).sum(), result.any(1).sum()
     assert across > 8 > down or down > 8 > across
 
 
 def test_shifts_move_by_an_eighth_of_the_side_as_a_rule():
     x = torch.zeros(1, 1, 64, 64)
     x[..., 30:34, 30:34] = 1
-    one_deviation = 0.8413  # of N(0, 1), as a share
-    found = random_affine(x, affine("moved", {"right": one_deviation, "down": 0.5}), torch.tensor(0.5))
-    torch.testing.assert_close(found[0, 0].roll(8, 1), x[0, 0], rtol=0, atol=0.02)
+    one_deviation = 0.8413  # of N(0, 1), as a fraction
+    result = random_affine(x, affine("moved", {"right": one_deviation, "down": 0.5}), torch.tensor(0.5))
+    torch.testing.assert_close(result[0, 0].roll(8, 1), x[0, 0], rtol=0, atol=0.02)
 
 
 def test_scaling_enlarges_or_shrinks_about_the_middle():
@@ -250,7 +250,7 @@ def test_gradients_pass_through_turned_images():
     x = images(n=2, height=6, width=6).double().requires_grad_()
     how = Augment(**ADA)
     assert torch.autograd.gradcheck(
-        lambda x: augment_images(x, how, lambda *s: drawn()(*s).double(), probability=torch.tensor(0.8)), x,
+        lambda x: augment_images(x, how, lambda *s: uniform()(*s).double(), probability=torch.tensor(0.8)), x,
         eps=1e-5, atol=1e-3,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Checkpoints: the same bits back, every damage refused in one line, the newest whole one found."""
+"""Checkpoints: the same bits back, every damage refused in one line, the newest whole one chosen."""
 
 import errno
 import hashlib
@@ -134,7 +134,7 @@ def test_every_damage_to_every_file_is_refused_by_its_name(folder, file, damage)
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("file", FILES)
-def test_the_newest_good_checkpoint_is_the_one_before_a_damaged_one(tmp_path, recipe, state, file, damage):
+def test_the_newest_valid_checkpoint_is_the_one_before_a_damaged_one(tmp_path, recipe, state, file, damage):
     older, newer = trained(recipe, steps=1), trained(recipe, steps=2)
     for each in (older, newer, state):
         checkpoint.save(tmp_path, each, recipe)
@@ -208,7 +208,7 @@ def sealed(folder, change):
 
 
 def replaced(folder, name, content):
-    """Put `content` in a file's place with a hash and a checksum that fit."""
+    """Replace a file's content, with a hash and a checksum that fit."""
     (folder / name).write_bytes(content)
     digest = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     sealed(folder, lambda values: values["files"].update({name: digest}))
@@ -273,7 +273,7 @@ def test_pruning_keeps_the_newest_and_each_nth(tmp_path, newest, keep_every, lef
     assert len(list(tmp_path.iterdir())) == len(left)
 
 
-def test_what_killed_processes_left_is_no_checkpoint_and_is_swept(tmp_path):
+def test_what_killed_processes_left_is_no_checkpoint_and_is_removed(tmp_path):
     left = [tmp_path / ".partial-00000007-123", tmp_path / ".partial-00000005-old"]
     for path in [*left, tmp_path / "00000006", tmp_path / "notes"]:
         path.mkdir()

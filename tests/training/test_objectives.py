@@ -37,11 +37,11 @@ def losses(objective, real, fake):
 @pytest.mark.parametrize("name", NAMES)
 def test_losses_and_the_generators_derivative_are_those_worked_out_by_hand(name):
     real, fake = logits(2.0), logits(-0.5)
-    found = losses(objectives.OBJECTIVES.find(name), real, fake)
-    (slope,) = torch.autograd.grad(found["generator"], fake)
+    result = losses(objectives.OBJECTIVES.find(name), real, fake)
+    (slope,) = torch.autograd.grad(result["generator"], fake)
     expected_d, expected_g, expected_slope = BY_HAND[name]
-    assert (found["real"] + found["fake"]).item() == pytest.approx(expected_d)
-    assert found["generator"].item() == pytest.approx(expected_g)
+    assert (result["real"] + result["fake"]).item() == pytest.approx(expected_d)
+    assert result["generator"].item() == pytest.approx(expected_g)
     assert slope.item() == pytest.approx(expected_slope)
 
 
@@ -49,8 +49,8 @@ def test_losses_and_the_generators_derivative_are_those_worked_out_by_hand(name)
 def test_a_loss_is_the_mean_binary_cross_entropy_against_its_label(player, label):
     x = torch.linspace(-30, 30, 121, dtype=torch.float64)
     expected = F.binary_cross_entropy_with_logits(x, torch.full_like(x, label))
-    found = losses(objectives.OBJECTIVES.find("non_saturating"), x, x)[player]
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=3e-9)
+    result = losses(objectives.OBJECTIVES.find("non_saturating"), x, x)[player]
+    torch.testing.assert_close(result, expected, rtol=1e-12, atol=3e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -80,7 +80,7 @@ def test_all_but_the_relativistic_ignore_the_real_logits_for_the_generator(name)
     assert torch.equal(one, other) is not objective.paired
 
 
-def test_pairing_cares_for_differences_alone_and_leaves_out_those_without_a_partner():
+def test_the_relativistic_loss_depends_on_differences_alone_and_leaves_out_those_without_a_partner():
     objective = objectives.OBJECTIVES.find("relativistic")
     real, fake = logits(1, 2), logits(-1, 0.5)
     for one, other in (

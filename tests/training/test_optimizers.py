@@ -59,8 +59,8 @@ def test_steps_equal_keras_formula(spec, steps):
         take_step(net, optimizer, step)
     grads = [[g.numpy() for g in gradients(net, step)] for step in range(steps)]
     weights, moments, velocities = keras_adam(list(start), grads, spec)
-    for found, expected, before in zip(net.parameters(), weights, start, strict=True):
-        moved = found.detach().numpy() - before
+    for parameter, expected, before in zip(net.parameters(), weights, start, strict=True):
+        moved = parameter.detach().numpy() - before
         np.testing.assert_allclose(moved, expected - before, rtol=1e-6, atol=1e-14)
     saved = optimizer.state_tensors()
     for (name, _), m, v in zip(net.named_parameters(), moments, velocities, strict=True):
@@ -68,18 +68,18 @@ def test_steps_equal_keras_formula(spec, steps):
         np.testing.assert_allclose(saved[f"{name}.exp_avg_sq"], v, rtol=1e-9, atol=1e-30)
 
 
-def test_a_tiny_gradient_feels_epsilon_as_in_keras_not_as_in_pytorch():
+def test_a_tiny_gradient_is_changed_by_epsilon_as_in_keras_not_as_in_pytorch():
     grad = 1e-6
-    found = []
+    moves = []
     for mode in ("keras", "pytorch"):
         net = nn.Linear(1, 1, bias=False).double()
         start = net.weight.item()
         optimizer = NetworkOptimizer(net, Adam(learning_rate=1.0, epsilon_mode=mode))
         optimizer.step([torch.full_like(net.weight, grad)])
-        found.append(start - net.weight.item())
+        moves.append(start - net.weight.item())
     root = np.sqrt(1e-3)
-    assert found[0] == pytest.approx(root * grad / (root * grad + 1e-7), rel=1e-6)
-    assert found[1] == pytest.approx(grad / (grad + 1e-7), rel=1e-6)
+    assert moves[0] == pytest.approx(root * grad / (root * grad + 1e-7), rel=1e-6)
+    assert moves[1] == pytest.approx(grad / (grad + 1e-7), rel=1e-6)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 4])

@@ -44,7 +44,7 @@ def half(*shape):
     return torch.full(shape, 0.5, dtype=torch.float64)
 
 
-def found(penalty, d, real, fake, step=0, fraction=0.0):
+def gradient(penalty, d, real, fake, step=0, fraction=0.0):
     return penalties.penalty_gradients(
         [penalty], d, Batch(real), Batch(fake), half, step=step, fraction=fraction
     )
@@ -52,14 +52,14 @@ def found(penalty, d, real, fake, step=0, fraction=0.0):
 
 @pytest.mark.parametrize("kind", ["r1", "r2"])
 def test_of_a_linear_discriminator_the_zero_centered_penalties_push_its_slope_to_zero(kind):
-    w, b = found(Penalty(kind=kind, weight=3), Linear(0.6, -0.8), image(1, 2, 3, 4), image(5, 6))
+    w, b = gradient(Penalty(kind=kind, weight=3), Linear(0.6, -0.8), image(1, 2, 3, 4), image(5, 6))
     torch.testing.assert_close(w, 3 * torch.tensor([0.6, -0.8], dtype=torch.float64))  # of 3/2 |w|^2
     assert b == 0
 
 
 @pytest.mark.parametrize("kind", ["wgan_gp", "dragan"])
 def test_of_a_linear_discriminator_the_others_push_its_slope_to_one(kind):
-    w, _ = found(Penalty(kind=kind, weight=10), Linear(1.2, -1.6), image(1, 2, 3, 4), image(5, 6, 7, 8))
+    w, _ = gradient(Penalty(kind=kind, weight=10), Linear(1.2, -1.6), image(1, 2, 3, 4), image(5, 6, 7, 8))
     direction = torch.tensor([0.6, -0.8], dtype=torch.float64)
     torch.testing.assert_close(w, 2 * 10 * (2 - 1) * direction)  # of 10 (|w| - 1)^2, |w| = 2
 
@@ -67,21 +67,21 @@ def test_of_a_linear_discriminator_the_others_push_its_slope_to_one(kind):
 def test_each_penalty_looks_where_its_paper_says():
     real, fake = image(3, 4), image(1, 0)  # |real| 5, |fake| 1, |between| |(2, 2)| = sqrt 8
     noisy = real + 0.5 * real.std() * 0.5
-    for kind, place in (("r1", 5), ("r2", 1)):
-        (a,) = found(Penalty(kind=kind, weight=2), Square(0.5), real, fake)
-        assert a.item() == pytest.approx(2 * 0.5 * place**2)  # of 2/2 a^2 |x|^2
-    for kind, place in (("wgan_gp", math.sqrt(8)), ("dragan", noisy.norm().item())):
-        (a,) = found(Penalty(kind=kind, weight=2), Square(0.5), real, fake)
-        assert a.item() == pytest.approx(2 * 2 * (0.5 * place - 1) * place)  # of 2 (a |x| - 1)^2
+    for kind, distance in (("r1", 5), ("r2", 1)):
+        (a,) = gradient(Penalty(kind=kind, weight=2), Square(0.5), real, fake)
+        assert a.item() == pytest.approx(2 * 0.5 * distance**2)  # of 2/2 a^2 |x|^2
+    for kind, distance in (("wgan_gp", math.sqrt(8)), ("dragan", noisy.norm().item())):
+        (a,) = gradient(Penalty(kind=kind, weight=2), Square(0.5), real, fake)
+        assert a.item() == pytest.approx(2 * 2 * (0.5 * distance - 1) * distance)  # of 2 (a |x| - 1)^2
 
 
 def test_a_lazy_penalty_is_due_at_its_multiples_and_counts_as_often():
     often, lazy = (Penalty(kind="r1", weight=1, interval=k) for k in (1, 4))
     d, real, fake = Linear(1.0, 2.0), image(1, 2), image(3, 4)
-    assert [found(lazy, d, real, fake, step) is not None for step in range(9)] == [
+    assert [gradient(lazy, d, real, fake, step) is not None for step in range(9)] == [
         step % 4 == 0 for step in range(9)
     ]
-    torch.testing.assert_close(found(lazy, d, real, fake)[0], 4 * found(often, d, real, fake)[0])
+    torch.testing.assert_close(gradient(lazy, d, real, fake)[0], 4 * gradient(often, d, real, fake)[0])
 
 
 def test_a_weight_changes_by_equal_ratios_over_the_run():
@@ -94,7 +94,7 @@ def test_several_penalties_are_the_sum_of_each():
     d, real, fake = Square(0.7), image(1, 2, 3, 4), image(5, 6)
     both = [Penalty(kind="r1", weight=1), Penalty(kind="r2", weight=0.5)]
     (together,) = penalties.penalty_gradients(both, d, Batch(real), Batch(fake), half, step=0, fraction=0)
-    apart = sum(found(penalty, d, real, fake)[0] for penalty in both)
+    apart = sum(gradient(penalty, d, real, fake)[0] for penalty in both)
     torch.testing.assert_close(together, apart)
 
 
@@ -158,7 +158,7 @@ def test_the_learning_rates_follow_the_schedule_of_the_runs_length():
     assert rates == [pytest.approx([f * rate for rate in full]) for f in factors]
 
 
-def test_a_rate_that_is_not_scheduled_stays_to_the_bit():
+def test_a_learning_rate_that_is_not_scheduled_stays_to_the_bit():
     recipe = recipe_of("tutorial-dcgan", **scheduled({"hold": 1.0}))
     plain = recipe_of("tutorial-dcgan")
     after = []

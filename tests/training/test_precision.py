@@ -69,11 +69,11 @@ def test_auto_is_bf16_where_the_processor_multiplies_it(tmp_path, monkeypatch):
         assert tiny.train(tmp_path, name=expected, steps=1, precision="auto").record.precision == expected
 
 
-def test_a_recipe_is_fp32_unless_asked_otherwise(tmp_path):
+def test_a_recipe_is_fp32_by_default(tmp_path):
     assert tiny.train(tmp_path, steps=1).record.precision == "fp32"
 
 
-def test_a_branch_may_change_the_precision(tmp_path):
+def test_a_fork_may_change_the_precision(tmp_path):
     run = tiny.train(tmp_path, steps=4, precision="bf16", overrides={"checkpoint_interval": 2})
     same = ganvas.fork(run.path, step=2, out=tmp_path / "same", quiet=True)
     other = ganvas.fork(run.path, step=2, out=tmp_path / "o", overrides={"precision": "fp32"}, quiet=True)
@@ -89,10 +89,10 @@ def test_an_unknown_precision_is_refused(tmp_path):
 def test_sampling_is_fp32_whatever_the_run_was_trained_in(tmp_path):
     run = tiny.train(tmp_path, steps=2, precision="bf16")
     z = torch.randn(4, 100, generator=torch.Generator().manual_seed(0))
-    drawn = run.generator()(z)
+    images = run.generator()(z)
     exact = run.generator().double()(z.double())
-    assert drawn.dtype == torch.float32
-    assert (drawn - exact).abs().max() < 1e-5
+    assert images.dtype == torch.float32
+    assert (images - exact).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -42,7 +42,7 @@ def test_derived_seeds_never_change():
     assert {key: derive_seed(*key) for key in known} == known
 
 
-def test_a_step_draws_the_same_z_whenever_it_is_asked():
+def test_a_step_draws_the_same_z_whenever_it_is_called():
     first = step_random(seed=3, step=7)
     a, b = first.latents(5), first.latents(5)
     step_random(seed=3, step=8).latents(100)

@@ -26,14 +26,14 @@ def test_a_seed_gives_the_same_first_weights_and_another_seed_others(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_player_can_be_drawn_alone(name):
+def test_each_network_can_be_initialized_alone(name):
     recipe = recipe_of(name)
     state = state_of(recipe, seed=3)
     assert bits(new_generator(recipe, SHAPE, 3)) == bits(state.generator)
     assert bits(new_discriminator(recipe, SHAPE, 3)) == bits(state.discriminator)
 
 
-def test_one_players_weights_do_not_hang_on_the_others_network():
+def test_the_initial_weights_of_one_network_do_not_depend_on_the_other():
     recipe = recipe_of("tutorial-dcgan")
     wider = recipe.with_overrides({"discriminator.layers.0.channels": 9})
     assert bits(state_of(recipe).generator) == bits(state_of(wider).generator)

@@ -95,10 +95,10 @@ def plain_alternating_separate(recipe, state, real, random):
 PLAIN = {rule: globals()[f"plain_{rule}"] for rule in RULES}
 
 
-def gradients_seen(state):
+def received_gradients(state):
     """The gradients that reach each optimizer, step by step, in double precision."""
-    seen = {"generator": [], "discriminator": []}
-    for player, steps in seen.items():
+    received = {"generator": [], "discriminator": []}
+    for player, steps in received.items():
         optimizer = getattr(state, f"{player}_optimizer")
 
         def spy(grads, steps=steps, step=optimizer.step):
@@ -106,7 +106,7 @@ def gradients_seen(state):
             return step(grads)
 
         optimizer.step = spy
-    return seen
+    return received
 
 
 @pytest.mark.parametrize("fakes", ["train", "eval"])
@@ -120,14 +120,14 @@ def test_a_step_equals_plain_pytorch_with_two_backward_passes(rule, name, fakes)
         for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
             moments = {name: m.double() for name, m in optimizer.state_tensors().items()}
             optimizer.load_state_tensors(moments, optimizer.steps)
-    seen, expected = gradients_seen(ours), gradients_seen(plain)
+    received, expected = received_gradients(ours), received_gradients(plain)
     real = real_images(recipe, seed=9).double()
     terms = updates.make_update(recipe)(ours, Batch(real), DoubleRandom(recipe))
     losses = PLAIN[rule](recipe, plain, real, DoubleRandom(recipe))
     names = ("discriminator_loss_real", "discriminator_loss_fake", "discriminator_loss", "generator_loss")
     for name_, loss in zip(names, losses, strict=True):
         assert terms[name_].item() == pytest.approx(loss.item(), abs=1e-6), name_
-    torch.testing.assert_close(seen, expected, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(received, expected, rtol=1e-6, atol=1e-9)
     for player in ("generator", "discriminator"):
         pairs = getattr(ours, player).state_dict(), getattr(plain, player).state_dict()
         torch.testing.assert_close(*pairs, rtol=0, atol=1e-6)
@@ -240,18 +240,18 @@ def test_fakes_for_the_discriminator_come_from_the_chosen_mode(fakes):
 def test_the_generator_learns_on_the_same_z_only_when_asked_and_draws_the_same_image_once(rule, fakes, reuse):
     overrides = {"update.rule": rule, "update.reuse_latents": reuse, "update.generator_mode": fakes}
     recipe = recipe_of("tf1-dcgan", **overrides)
-    state, inputs_seen = state_of(recipe), []
-    state.generator.register_forward_hook(lambda _, inputs, __: inputs_seen.append(inputs[0]))
+    state, inputs = state_of(recipe), []
+    state.generator.register_forward_hook(lambda _, given, __: inputs.append(given[0]))
     updates.make_update(recipe)(state, Batch(real_images(recipe)), random_of(recipe))
     if reuse and fakes == "train":
-        assert len(inputs_seen) == 1
+        assert len(inputs) == 1
         return
-    assert len(inputs_seen) == 2
-    assert torch.equal(*inputs_seen) is reuse
+    assert len(inputs) == 2
+    assert torch.equal(*inputs) is reuse
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_terms_are_detached_scalars_on_the_device_and_no_gradient_stays(rule):
+def test_metrics_are_detached_scalars_on_the_device_and_no_gradient_stays(rule):
     recipe = recipe_of("tutorial-dcgan", **{"update.rule": rule})
     state = state_of(recipe)
     terms = updates.make_update(recipe)(state, Batch(real_images(recipe)), random_of(recipe))
@@ -285,10 +285,10 @@ def test_the_same_seed_and_step_give_the_same_bits(rule, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_partial_batch_even_of_one_image_meets_whole_fakes(name, rule):
     recipe = recipe_of(name, **{"update.rule": rule})
-    state, inputs_seen = state_of(recipe), []
-    state.generator.register_forward_hook(lambda _, __, images: inputs_seen.append(len(images)))
+    state, inputs = state_of(recipe), []
+    state.generator.register_forward_hook(lambda _, __, images: inputs.append(len(images)))
     terms = updates.make_update(recipe)(state, Batch(real_images(recipe, count=1)), random_of(recipe))
-    assert set(inputs_seen) == {8}
+    assert set(inputs) == {8}
     assert all(term.isfinite() for term in terms.values())
 
 
