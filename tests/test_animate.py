@@ -37,13 +37,13 @@ def test_thinning_follows_the_tutorials_rule_and_keeps_the_last(count):
 
 
 def read(path):
-    shown, durations = [], []
+    frames_read, durations = [], []
     with Image.open(path) as gif:
         for i in range(gif.n_frames):
             gif.seek(i)
             durations.append(gif.info["duration"])
-            shown.append(np.asarray(gif.convert("L")))
-    return shown, durations
+            frames_read.append(np.asarray(gif.convert("L")))
+    return frames_read, durations
 
 
 @pytest.mark.parametrize(("subsample", "indices"), [(False, range(12)), (True, [0, 1, 2, 4, 6, 8, 11])])
@@ -51,9 +51,9 @@ def test_the_gif_shows_the_chosen_grids_in_order_and_rests_on_the_last(tmp_path,
     paths = frames(tmp_path, 12)
     out = tmp_path / "out" / "run.gif"
     assert animate(paths, out, subsample=subsample, at_least=20) == len(indices)
-    shown, durations = read(out)
+    frames_read, durations = read(out)
     assert durations == [200] * (len(indices) - 1) + [2000]
-    for image, i in zip(shown, indices, strict=True):
+    for image, i in zip(frames_read, indices, strict=True):
         assert np.array_equal(image, np.asarray(Image.open(paths[i])))
 
 
@@ -71,7 +71,7 @@ def test_no_grids_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["text", "cut", "gone"])
-def test_a_grid_that_is_no_picture_is_refused_by_name_and_the_old_gif_stays(tmp_path, how):
+def test_a_grid_that_is_no_image_is_refused_by_name_and_the_old_gif_stays(tmp_path, how):
     paths, out = frames(tmp_path, 3), tmp_path / "run.gif"
     animate(paths, out, subsample=False)
     before = out.read_bytes()

@@ -133,7 +133,7 @@ def test_recipes_show_prints_json_that_trains_again(work, capsys):
     assert main(["train", "mine.json", "--data", str(data), "--out", "r", "--steps", "1"]) == 0
 
 
-def test_the_whole_way_from_data_to_pictures_through_the_command_line(work, capsys):
+def test_the_whole_way_from_data_to_images_through_the_command_line(work, capsys):
     data = tiny.data_file(work)
     words = ["train", "mlp", "--data", str(data), "--out", "r", "--steps", "3", "--seed", "4"]
     words += tiny.words("mlp")
@@ -143,9 +143,9 @@ def test_the_whole_way_from_data_to_pictures_through_the_command_line(work, caps
     assert "step 3/3" in captured.err
     assert main(["resume", "r", "--steps", "5"]) == 0
     assert main(["show", "r"]) == 0
-    shown = capsys.readouterr().out
-    assert "step 5 of 5" in shown
-    assert "ganvas train mlp" in shown
+    output = capsys.readouterr().out
+    assert "step 5 of 5" in output
+    assert "ganvas train mlp" in output
     for out in ("s.png", "s.npz", "s.npy", "folder"):
         assert main(["sample", "r", "--count", "10", "--out", out, "--seed", "3"]) == 0
     array = np.load("s.npy")
@@ -302,10 +302,10 @@ BAD_DATA = [
 @pytest.mark.parametrize("name", BAD_DATA)
 @pytest.mark.parametrize("command", ["train", "data"])
 def test_bad_data_is_refused_in_one_line_and_nothing_is_written(work, capsys, name, command):
-    folder = work / "place"
+    folder = work / "folder"
     folder.mkdir()
     path = make_bad_data(name, folder)
-    before = files_in(folder.parent / "place")
+    before = files_in(folder)
     words = (
         ["train", "mlp", "--data", path, "--out", work / "r", "--set", "batch_size=2"]
         if command == "train"
@@ -318,7 +318,7 @@ def test_bad_data_is_refused_in_one_line_and_nothing_is_written(work, capsys, na
 
 
 @pytest.mark.parametrize("command", ["show", "sample", "interpolate", "animate", "discriminate", "resume"])
-def test_a_place_that_is_no_run_is_refused_in_one_line(work, capsys, command):
+def test_a_path_that_is_no_run_is_refused_in_one_line(work, capsys, command):
     assert "no run at" in refused(capsys, [command, "nowhere"])
     assert not (work / "nowhere").exists()
 
@@ -348,7 +348,7 @@ def test_bad_requests_to_a_run_are_refused_in_one_line(finished, work, capsys, w
     assert not list(work.glob("x.*"))
 
 
-def test_pictures_of_another_size_are_judged_only_with_a_fit(finished, work, capsys):
+def test_images_of_another_size_are_judged_only_with_resize(finished, work, capsys):
     (work / "big.png").write_bytes(png((30, 30)))
     assert "30" in refused(capsys, ["discriminate", finished.path, "big.png"])
     assert main(["discriminate", str(finished.path), "big.png", "--resize", "resize"]) == 0
@@ -379,13 +379,13 @@ def test_an_existing_run_is_refused_and_untouched(finished, capsys):
     assert files_in(finished.path) == before
 
 
-def test_a_place_that_may_not_be_written_is_the_machines_fault(finished, work, capsys):
+def test_a_path_that_may_not_be_written_is_the_machines_fault(finished, work, capsys):
     (work / "file").write_text("")
     line = refused(capsys, ["sample", finished.path, "--out", "file/x.png"], code=1)
     assert "could not write" in line
 
 
-def test_more_pictures_than_memory_holds_are_refused_at_once(finished, work, capsys):
+def test_more_images_than_memory_holds_are_refused_at_once(finished, work, capsys):
     line = refused(capsys, ["sample", finished.path, "--count", 10**12, "--out", "x.npy"], code=1)
     assert "GiB" in line
     assert not (work / "x.npy").exists()
@@ -409,10 +409,10 @@ def test_more_pictures_than_memory_holds_are_refused_at_once(finished, work, cap
 def test_a_run_json_with_absurd_values_is_refused_in_one_line(work, capsys, path, value):
     run = tiny.train(work, "tutorial-dcgan", steps=1)
     record = json.loads(run.directory.record_path.read_text())
-    place = record
+    node = record
     for step in path[:-1]:
-        place = place[step]
-    place[path[-1]] = value
+        node = node[step]
+    node[path[-1]] = value
     run.directory.record_path.write_text(json.dumps(record))
     for command in (["sample", run.path, "--out", "x.png"], ["resume", run.path, "--steps", "3"]):
         refused(capsys, command)
@@ -515,13 +515,13 @@ def test_a_recipe_module_beside_the_user_is_found_by_its_name(work, monkeypatch,
     GeneratorSpec.kinds.remove("straight")
 
 
-def test_options_may_come_before_the_pictures_that_are_judged(finished, work, capsys):
+def test_options_may_come_before_the_images_that_are_judged(finished, work, capsys):
     (work / "big.png").write_bytes(png((30, 30)))
     assert main(["discriminate", str(finished.path), "--resize", "resize", "big.png"]) == 0
     assert "big.png" in capsys.readouterr().out
 
 
-def test_metrics_of_the_wrong_kind_do_not_keep_a_run_from_being_shown(work, capsys):
+def test_metrics_of_the_wrong_kind_do_not_keep_a_run_from_being_printed(work, capsys):
     run = tiny.train(work, "mlp", steps=2)
     with run.directory.metrics.open("ab") as file:
         file.write(b'\xff\xfe\n{"step": "three"}\n{"step": 3, "generator_loss": "low"}\n[]\n')
@@ -533,7 +533,7 @@ def test_an_unknown_flag_is_refused_with_the_nearest(capsys):
     assert "did you mean '--budget'?" in refused(capsys, ["train", "mlp", "--buget", "5m"])
 
 
-def test_a_missing_folder_in_the_recipes_place_is_refused_as_a_folder(work, capsys):
+def test_a_missing_folder_instead_of_a_recipe_is_refused_as_a_folder(work, capsys):
     assert "no such file or folder: photos/" in refused(capsys, ["train", "photos/"])
     assert files_in(work) == []
 

@@ -90,7 +90,7 @@ def test_batch_norm_makes_no_difference_between_chunks_and_is_not_moved(monkeypa
     assert all(not norm.moving_mean.any() for norm in norms)
 
 
-def test_the_same_seed_gives_the_same_pictures_and_another_seed_others():
+def test_the_same_seed_gives_the_same_images_and_another_seed_others():
     network = generator()
     first = sample(network, RECIPE, 5, seed=1)
     torch.manual_seed(99)  # must not matter
@@ -106,8 +106,8 @@ def vectors(count, size=20, seed=0):
     return torch.randn(count, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def at(share):
-    return torch.tensor(share, dtype=torch.float64)
+def at(fraction):
+    return torch.tensor(fraction, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -117,17 +117,17 @@ def test_an_arc_ends_exactly_where_it_should(seed):
     torch.testing.assert_close(slerp(a, b, at(1.0)), b, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.9])
-def test_lengths_change_linearly_and_angles_evenly_along_an_arc(share):
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 0.9])
+def test_lengths_change_linearly_and_angles_evenly_along_an_arc(fraction):
     a, b = vectors(2)
-    c = slerp(a, b, at(share))
-    assert c.norm().item() == pytest.approx(((1 - share) * a.norm() + share * b.norm()).item())
+    c = slerp(a, b, at(fraction))
+    assert c.norm().item() == pytest.approx(((1 - fraction) * a.norm() + fraction * b.norm()).item())
 
     def angle(u, v):
         return math.acos((u @ v / u.norm() / v.norm()).item())
 
-    assert angle(a, c) == pytest.approx(share * angle(a, b))
-    assert angle(c, b) == pytest.approx((1 - share) * angle(a, b))
+    assert angle(a, c) == pytest.approx(fraction * angle(a, b))
+    assert angle(c, b) == pytest.approx((1 - fraction) * angle(a, b))
 
 
 def test_halfway_between_orthogonal_unit_vectors_is_the_diagonal():
@@ -150,11 +150,11 @@ def test_nearly_parallel_vectors_join_without_a_jump():
 
 def test_many_arcs_are_the_single_ones():
     a, b = vectors(3), vectors(3, seed=1)
-    shares = torch.linspace(0, 1, 5, dtype=torch.float64)
-    all_at_once = slerp(a[:, None], b[:, None], shares.view(1, 5, 1))
+    fractions = torch.linspace(0, 1, 5, dtype=torch.float64)
+    all_at_once = slerp(a[:, None], b[:, None], fractions.view(1, 5, 1))
     for i in range(3):
         for j in range(5):
-            torch.testing.assert_close(all_at_once[i, j], slerp(a[i], b[i], shares[j]))
+            torch.testing.assert_close(all_at_once[i, j], slerp(a[i], b[i], fractions[j]))
 
 
 def test_a_walk_leads_row_by_row_from_one_z_to_the_next():

@@ -43,7 +43,7 @@ class TrainingContext:
         data: the data set's name.
         image_shape: (C, H, W).
         steps: the run's length.
-        steps_per_epoch: steps an epoch.
+        steps_per_epoch: steps per epoch.
         seed: of the run.
         state: the live state: networks, optimizers, step.
         callbacks: all callbacks of the run as one. A callback that produces an event calls its method, as

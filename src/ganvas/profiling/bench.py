@@ -92,7 +92,7 @@ class BenchResult:
             f"{self.precision}, {self.device}: {self.machine.get('gpu', self.machine.get('processor'))}, "
             f"{self.machine.get('threads')} threads",
             f"training     {self.images_per_second:,.0f} images/s (quartiles {low:,.0f} to {high:,.0f}, "
-            f"{self.steps} steps), {step:.3f} s a step",
+            f"{self.steps} steps), {step:.3f} s per step",
             f"step         {fractions}",
             f"operations   {self.operations_per_image / 1e6:,.0f} M an image, {self.flops / 1e9:,.0f} "
             f"GFLOP/s; the machine's matrix multiplications {self.machine_flops / 1e9:,.0f}: "

@@ -205,7 +205,7 @@ class Recipe(FrozenConfig):
         (-1, 1), description="what pixels are scaled to: [-1, 1] (tanh) or [0, 1] (sigmoid)"
     )
     data_order: DataOrder = Field(DataOrder(), description="how real images are drawn")
-    batch_size: int = Field(256, ge=1, le=2**24, description="images a batch")
+    batch_size: int = Field(256, ge=1, le=2**24, description="images per batch")
 
     latent: Latent = Field(Latent(), description="the distribution of z")
     classes: int = Field(0, ge=0, le=2**16, description="classes to condition on; 0: unconditional")

@@ -136,6 +136,7 @@ def _announce(s: Session, display: Display) -> None:
     channels, height, width = record.data.image_shape
     kind = "gray" if channels == 1 else "RGB"
     begin = f"from step {s.state.step} " if s.state.step else ""
+    threads = torch.get_num_threads()
     display.say(
         f"{record.recipe.name} on {record.data.name}: {record.data.images:,} {kind} images of "
         f"{height}x{width} from {s.images.source}"
@@ -144,8 +145,8 @@ def _announce(s: Session, display: Display) -> None:
         display.say(f"note: {note}")
     display.say(
         f"training {begin}to step {record.steps} ({record.recipe.length}, "
-        f"{record.steps_per_epoch} steps an epoch) on {s.device.type}, "
-        f"{torch.get_num_threads()} threads, {record.precision}, into {s.directory.path}"
+        f"{record.steps_per_epoch} steps per epoch) on {s.device.type}, "
+        f"{threads} thread{'s' * (threads > 1)}, {record.precision}, into {s.directory.path}"
     )
 
 
