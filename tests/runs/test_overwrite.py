@@ -13,6 +13,7 @@ import tiny
 from ganvas.callbacks.base import Callback
 from ganvas.errors import GanvasError, RunError, StorageError, TrainingError
 from ganvas.runs.lock import exclusive_lock
+from ganvas.runs.summary import summary
 from kills import KILL_BEFORE
 
 HOW = {"overrides": {"checkpoint_interval": 2, "grid.interval": 1, "generator_interval": 2}, "clusters": 2}
@@ -413,7 +414,53 @@ def test_a_kill_at_every_change_of_a_file_leaves_the_old_run_or_the_new_one_whol
             outcomes.append("new")
         else:  # the new one has begun, and the old one is whole beside it
             assert {**files(replaced), "notes.md": b"years of work"} == old, number
+            assert f"replaces     the run in {replaced}" in "\n".join(summary(opened))
             outcomes.append("both")
         shutil.rmtree(killed)
     assert kills > 40
     assert set(outcomes) == ({"old", "both"} if fail else {"old", "both", "new"})
+
+
+TRAIN = """
+import torch
+from ganvas import cli
+original, run, stride, words = *map(pathlib.Path, sys.argv[1:3]), int(sys.argv[3]), sys.argv[4:]
+def train(out=run):
+    code = cli.main([*words, "--out", str(out), "--overwrite", "--quiet"])
+    assert code == 0, code
+
+torch.set_num_threads(1)
+train(run.with_name("whole"))
+number = 1
+while True:
+    shutil.copytree(original, run)
+    if not is_killed_before(number, run, train):
+        break
+    run.rename(run.with_name(f"killed-{number}"))
+    number += stride
+print(number)
+"""
+
+
+def test_training_over_a_run_killed_at_any_point_resumes_to_the_old_run_or_the_new_one(run, tmp_path):
+    """Before every fifth change of a file: setting aside, training, saving, discarding, reporting."""
+    write(run / "notes.md")
+    old, stride = ganvas.open_run(run), 5
+    words = ["train", "mlp", "--data", tmp_path / "discs.npz", "--steps", "3", "--seed", "5"]
+    words += tiny.words("mlp", {"checkpoint_interval": 2})
+    command = [sys.executable, "-c", KILL_BEFORE + TRAIN, run, tmp_path / "work", str(stride), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    new, outcomes = ganvas.open_run(tmp_path / "whole"), []
+    for number in range(1, int(done.stdout), stride):
+        killed = tmp_path / f"killed-{number}"
+        resumed = ganvas.resume(killed, quiet=True)
+        replaced = resumed.record.seed == 5
+        outcomes.append(replaced)
+        assert tiny.weights(resumed) == tiny.weights(new if replaced else old), number
+        assert resumed.directory.sample_files()[-1].exists()
+        left = files(killed)
+        assert left["notes.md"] == b"years of work"
+        assert not [name for name in left if name.startswith((".repl", ".disc"))], number
+    assert outcomes == sorted(outcomes)
+    assert set(outcomes) == {False, True}
+    assert len(outcomes) > 20

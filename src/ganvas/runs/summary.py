@@ -9,6 +9,7 @@ from ganvas.errors import printable, shorten
 from ganvas.evaluation.history import History
 from ganvas.report import Comparison
 from ganvas.report import compare as compare_opened
+from ganvas.runs.overwrite import replaced_run
 from ganvas.runs.run import Run
 from ganvas.training import checkpoint
 
@@ -36,6 +37,9 @@ def summary(run: Run) -> list[str]:
     if r.recipe.classes:
         kind = "clusters of their pixels" if r.recipe.conditioned_on_clusters else "classes"
         lines.append(f"conditioned  on {r.recipe.classes} {kind}")
+    replaced = replaced_run(run.directory)
+    if replaced is not None:
+        lines.append(f"replaces     the run in {replaced.path}, which is kept until there is a checkpoint")
     if r.fork is not None:
         changed = ", ".join(f"{key} {value}" for key, value in r.fork.overrides.items()) or "nothing"
         lines.append(f"fork         of {r.fork.parent} at step {r.fork.step}; changed: {changed}")
