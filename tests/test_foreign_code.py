@@ -12,10 +12,11 @@ from ganvas.callbacks import CALLBACKS
 from ganvas.cli import main
 from ganvas.errors import RecipeError, UserError
 from ganvas.evaluation.metric_info import CUSTOM_METRICS
+from ganvas.features import EXTRACTORS
 from ganvas.networks import DiscriminatorSpec, GeneratorSpec
 from ganvas.recipes import load_recipe
 from ganvas.recipes.optimizers import Optimizer
-from ganvas.registry import load_plugin
+from ganvas.registry import load_entry_points, load_plugin
 from ganvas.training.objectives import OBJECTIVES
 from ganvas.training.penalties import PENALTIES
 from ganvas.training.updates import UPDATE_RULES
@@ -140,10 +141,11 @@ PLACES = {
     "discriminator's gradient": ['discriminator={"kind": "boom_backward"}'],
     "optimizer": ['generator_optimizer={"kind": "boom", "learning_rate": 1}'],
     "optimizer's build": ['generator_optimizer={"kind": "boom_build", "learning_rate": 1}'],
+    "validation of a setting": ['generator={"kind": "boom_setting", "width": 3}'],
     "callback": [],
 }
 PLUGIN = """
-import ganvas, torch
+import ganvas, pydantic, torch
 from torch import nn
 from typing import Literal
 from ganvas.callbacks import Callback
@@ -189,6 +191,13 @@ class GB(GeneratorSpec):
     kind: Literal["boom_build"] = "boom_build"
     def build(self, image_shape, latent_size, pixel_range): boom()
 
+class GS(GeneratorSpec):
+    kind: Literal["boom_setting"] = "boom_setting"
+    width: int = 2
+    @pydantic.field_validator("width")
+    @classmethod
+    def check(cls, value): boom()
+
 class D(DiscriminatorSpec):
     kind: Literal["boom"] = "boom"
     def build(self, image_shape, classes=0):
@@ -222,7 +231,7 @@ TRIES = [
 def known():
     """What a test registers is forgotten after it."""
     registries = (
-        *(OBJECTIVES, PENALTIES, UPDATE_RULES, CUSTOM_METRICS, CALLBACKS),
+        *(OBJECTIVES, PENALTIES, UPDATE_RULES, CUSTOM_METRICS, CALLBACKS, EXTRACTORS),
         *(GeneratorSpec.kinds, DiscriminatorSpec.kinds, Optimizer.kinds),
     )
     before = [set(names) for names in registries]
@@ -268,8 +277,11 @@ def test_whatever_code_raises_while_it_trains_is_one_line_that_names_file_and_li
     assert "Traceback" not in output.err
     assert "mistake in ganvas" not in output.err
     assert lines[-1].startswith("ganvas: ")
-    assert expected in lines[-1]
-    assert "my_gan.py, line " in lines[-1] or place == "callback"
+    if (place, name) == ("validation of a setting", "Exception"):  # so pydantic's validators refuse a value
+        assert lines[-1].startswith("ganvas: recipe key 'generator.width': too")
+    else:
+        assert expected in lines[-1]
+        assert "my_gan.py, line " in lines[-1] or place == "callback"
 
 
 @pytest.mark.parametrize("name", RAISES)
@@ -289,3 +301,30 @@ def test_whatever_a_metric_raises_is_one_line_and_what_it_prints_is_no_part_of_t
     output = capsys.readouterr()
     assert output.out == ""
     assert f"ganvas: metric boom failed: {expected}" in output.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", RAISES)
+def test_whatever_a_feature_extractor_raises_is_one_line(trained, tmp_path, known, capsys, name):
+    code, expected = RAISES[name]
+    plugin = tmp_path / "my_features.py"
+    head = "import ganvas\n@ganvas.register.features('boom')\ndef features(images, device):\n"
+    plugin.write_text(f"{head}    {code}\n")
+    words = ["evaluate", str(trained), "--count", "24", "--features", "boom", "--plugin", str(plugin)]
+    assert main(words) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("ganvas: my_features.py, line ")
+    assert expected in line
+
+
+@pytest.mark.parametrize("name", ["BaseException", "SystemExit", "exit code 0", "GeneratorExit"])
+def test_whatever_the_plugin_of_an_installed_package_raises_is_one_line(tmp_path, monkeypatch, forget, name):
+    code, expected = RAISES[name]
+    (tmp_path / "installed_gan.py").write_text(code)
+    metadata = tmp_path / "installed_gan-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: installed-gan\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[ganvas.plugins]\nmine = installed_gan\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    load_entry_points.cache_clear()
+    line = refused(UserError, load_entry_points)
+    assert line == f"plugin mine (installed_gan) failed: {expected}"
