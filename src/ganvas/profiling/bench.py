@@ -94,12 +94,12 @@ class BenchResult:
             f"training     {self.images_per_second:,.0f} images/s (quartiles {low:,.0f} to {high:,.0f}, "
             f"{self.steps} steps), {step:.3f} s per step",
             f"step         {fractions}",
-            f"operations   {self.operations_per_image / 1e6:,.0f} M an image, {self.flops / 1e9:,.0f} "
+            f"operations   {self.operations_per_image / 1e6:,.0f} M per image, {self.flops / 1e9:,.0f} "
             f"GFLOP/s; the machine's matrix multiplications {self.machine_flops / 1e9:,.0f}: "
             f"{self.ratio:.0%}",
             f"sampling     {self.sample_images_per_second:,.0f} images/s in fp32, {self.sample_ratio:.0%} of "
             f"the machine's matrix multiplications",
-            f"checkpoint   {self.checkpoint_seconds:.3f} s a save",
+            f"checkpoint   {self.checkpoint_seconds:.3f} s per save",
             f"memory       {self.peak_memory_bytes / 2**20:,.0f} MiB at its peak",
             f"full length  {self.full_length_steps:,} steps, about {length}",
         ]

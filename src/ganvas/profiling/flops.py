@@ -218,7 +218,7 @@ def _padding(layer: Conv, large: Tensor, small: Tensor) -> list[int]:
 
 
 def layer_table(recipe: Recipe, image_shape: ImageShape) -> list[str]:
-    """Lines for both networks, layer by layer: kind, output shape, parameters, MACs an image."""
+    """Lines for both networks, layer by layer: kind, output shape, parameters, MACs per image."""
     lines = [f"{'layer':<22}{'output':>16}{'parameters':>13}{'MACs':>16}"]
     for title, network in zip(
         ("generator", "discriminator"), network_costs(recipe, image_shape), strict=True
@@ -244,8 +244,8 @@ def recipe_table() -> list[str]:
             f"    source  {recipe.source}",
             f"    data    {recipe.data}, {split[recipe.split]}",
             f"    length  {recipe.length}, batches of {recipe.batch_size}",
-            f"    cost    G {g.parameters / 1e6:.2f} M parameters, {g.macs / 1e6:.1f} M MACs an "
-            f"image; D {d.parameters / 1e6:.2f} M, {d.macs / 1e6:.1f} M",
+            f"    cost    G {g.parameters / 1e6:.2f} M parameters, {g.macs / 1e6:.1f} M MACs "
+            f"per image; D {d.parameters / 1e6:.2f} M, {d.macs / 1e6:.1f} M",
         ]
     return [
         *lines,

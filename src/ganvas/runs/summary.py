@@ -71,7 +71,7 @@ def summary(run: Run) -> list[str]:
     threads = r.machine.get("threads")
     lines += [
         f"made by      {r.command}",
-        f"made on      {r.machine.get('gpu', r.machine.get('processor'))}, {threads} threads, "
+        f"made on      {r.machine.get('gpu', r.machine.get('processor'))}, {threads} thread{'' if threads == 1 else 's'}, "
         f"{r.precision}, torch {r.machine.get('torch')}, ganvas {r.ganvas}, {r.created}",
     ]
     if run.step < r.steps:
