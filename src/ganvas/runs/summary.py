@@ -71,8 +71,9 @@ def summary(run: Run) -> list[str]:
     threads = r.machine.get("threads")
     lines += [
         f"made by      {r.command}",
-        f"made on      {r.machine.get('gpu', r.machine.get('processor'))}, {threads} thread{'' if threads == 1 else 's'}, "
-        f"{r.precision}, torch {r.machine.get('torch')}, ganvas {r.ganvas}, {r.created}",
+        f"made on      {r.machine.get('gpu', r.machine.get('processor'))}, "
+        f"{threads} thread{'' if threads == 1 else 's'}, {r.precision}, "
+        f"torch {r.machine.get('torch')}, ganvas {r.ganvas}, {r.created}",
     ]
     if run.step < r.steps:
         lines.append(f"resume       ganvas resume {run.directory.shell_path}")
