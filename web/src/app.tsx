@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { access, ApiError, online } from "./api";
 import { Announcer } from "./announce";
+import { Boundary } from "./boundary";
 import { t } from "./i18n";
 import { Icon, Logo } from "./icons";
 import { RunsPage } from "./pages/runs";
@@ -139,7 +140,15 @@ export function App() {
         </div>
       )}
       <main ref={main} id="main" tabIndex={-1}>
-        {access.value === "asking" ? <Loading /> : access.value === "ok" ? <Page /> : <NoAccess />}
+        {access.value === "asking" ? (
+          <Loading />
+        ) : access.value === "ok" ? (
+          <Boundary key={place}>
+            <Page />
+          </Boundary>
+        ) : (
+          <NoAccess />
+        )}
       </main>
       <Announcer />
     </>

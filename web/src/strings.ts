@@ -42,6 +42,12 @@ export const texts = {
   ],
   "no_page.title": ["There is no such page", "页面不存在"],
   "no_page.back": ["To all runs", "返回实验列表"],
+  "boundary.title": ["This page has failed", "页面出错了"],
+  "boundary.hint": [
+    "That is a mistake in ganvas studio. Training is not affected.",
+    "这是 ganvas studio 自身的错误，训练不受影响。",
+  ],
+  "boundary.reload": ["Reload", "重新加载"],
   // Words for numbers
   "time.s": ["{s} s", "{s} 秒"],
   "time.ms": ["{m} min {s} s", "{m} 分 {s} 秒"],

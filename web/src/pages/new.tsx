@@ -229,6 +229,10 @@ export function NewPage() {
     <form
       class="new"
       noValidate
+      onKeyDown={(event) => {
+        // Enter in a field is not yet "start training".
+        if (event.key === "Enter" && event.target instanceof HTMLInputElement) event.preventDefault();
+      }}
       onSubmit={(event) => {
         event.preventDefault();
         void submit();
