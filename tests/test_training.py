@@ -138,6 +138,35 @@ def test_a_finished_run_is_left_as_it_is_by_resume(tmp_path):
     assert {p: p.stat().st_mtime_ns for p in run.path.rglob("*")} == before
 
 
+def test_resuming_a_finished_run_removes_what_killed_processes_left_of_its_files(tmp_path):
+    run = tiny.train(tmp_path)
+    before = sorted(run.path.rglob("*"))
+    (run.path / ".report.html.a1b2c3_4.partial").write_text("<html>")
+    (run.directory.samples / ".00000006.png.a1b2c3_4.partial").write_bytes(b"")
+    for name in (".partial-00000006-4711", ".partial-00000003-old"):
+        shutil.copytree(run.directory.checkpoints / "00000006", run.directory.checkpoints / name)
+    ganvas.resume(run.path, quiet=True)
+    assert sorted(run.path.rglob("*")) == before
+
+
+NO_RUNS = {
+    "missing": "no-such-run",
+    "a long name": "x" * 5000,
+    "a long path": "x/" * 3000,
+    "a null character": "a\0b",
+    "a file": "discs.npz",
+    "below a file": "discs.npz/run",
+}
+
+
+@pytest.mark.parametrize("name", NO_RUNS.values(), ids=NO_RUNS)
+def test_a_path_that_is_no_run_is_answered_in_one_line(tmp_path, name):
+    tiny.data_file(tmp_path)
+    with pytest.raises(RunError) as caught:
+        ganvas.open_run(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
 def test_an_existing_run_is_never_overwritten_unless_asked(tmp_path):
     run = tiny.train(tmp_path, seed=1)
     before = tiny.weights(run)

@@ -165,7 +165,10 @@ def remove_killed_forks(folder: Path) -> None:
 
     One that is still empty is left for a day: its process may be about to lock it.
     """
-    for path in list(folder.iterdir()):
+    paths: list[Path] = []
+    with contextlib.suppress(OSError):  # a folder that may be entered and not listed
+        paths = list(folder.iterdir())
+    for path in paths:
         if not (_PARTIAL_FORK.fullmatch(path.name) and is_real_folder(path)):
             continue
         partial = RunDirectory(path)

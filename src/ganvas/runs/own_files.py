@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -88,7 +89,9 @@ def check_all(run: Path) -> None:
 
 def is_real_folder(path: Path) -> bool:
     """Whether there is a folder at `path`, and no link to one."""
-    return path.is_dir() and not path.is_symlink()
+    with contextlib.suppress(OSError, ValueError):  # missing, a name too long, a null character
+        return stat.S_ISDIR(path.lstat().st_mode)
+    return False
 
 
 def _check_folder(path: Path) -> None:

@@ -79,6 +79,7 @@ def resume_from_options(o: ResumeOptions, images: ImageSet | None = None) -> Run
     with exclusive_lock(directory.path):
         recover(directory)
         remove_parts(directory.path)
+        checkpoint.remove_partial(directory.checkpoints)
         remove_killed_forks(directory.path.resolve().parent)
         record = directory.read()
         recipe = record.recipe.with_overrides(
