@@ -111,13 +111,14 @@ export function App() {
   const first = useRef(true);
   useEffect(() => {
     // A new page is read from its start; not at the first load, where the address bar has the focus.
+    if (access.value !== "ok") return;
     if (first.current) {
       first.current = false;
       return;
     }
     main.current?.focus({ preventScroll: true });
     window.scrollTo(0, 0);
-  }, [place]);
+  }, [place, access.value]);
   return (
     <>
       <a

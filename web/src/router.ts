@@ -8,7 +8,8 @@ export interface Route {
 }
 
 function parse(): Route {
-  const [path = "", query = ""] = location.hash.replace(/^#/, "").split("?", 2);
+  // A token before the route is on its way out of the address.
+  const [path = "", query = ""] = location.hash.replace(/^#(?:token=[0-9a-fA-F]*&?)?/, "").split("?", 2);
   return { path: path.split("/").filter(Boolean), params: new URLSearchParams(query) };
 }
 
