@@ -421,10 +421,11 @@ def test_a_line_is_printable_whole_and_short():
     assert "\n" not in one_line("\n" * 100_000)
 
 
+@pytest.mark.parametrize("errors", ["strict", "backslashreplace", "surrogateescape"])
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_signs_that_an_encoding_lacks_are_spelled_and_never_fail(encoding):
+def test_signs_that_an_encoding_lacks_are_spelled_and_never_fail(encoding, errors):
     raw = io.BytesIO()
-    stream = io.TextIOWrapper(raw, encoding=encoding)
+    stream = io.TextIOWrapper(raw, encoding=encoding, errors=errors)
     print_line("0.47 ± 0.02, FID∞, a – b …\u6f22", stream)
     stream.flush()
     expected = {

@@ -52,10 +52,7 @@ class TolerantStream:
     def write(self, text: str) -> int:
         """Write `text`, or drop it."""
         try:
-            self._stream.write(text)
-        except UnicodeEncodeError:
-            encoding = self._stream.encoding or "ascii"
-            self.write(text.translate(_IN_ASCII).encode(encoding, "backslashreplace").decode(encoding))
+            self._stream.write(_spelled(text, getattr(self._stream, "encoding", None)))
         except OSError as error:
             self._go_quiet(error)
         return len(text)
@@ -79,6 +76,17 @@ class TolerantStream:
         self.error = self.error or error
         with contextlib.suppress(OSError):  # no descriptor, as in a notebook
             _redirect_to_null(self._stream.fileno())
+
+
+def _spelled(text: str, encoding: str | None) -> str:
+    """The text in letters that `encoding` has: common signs are spelled, others escaped."""
+    if text.isascii() or encoding is None:
+        return text
+    try:
+        text.encode(encoding)  # a stream that escapes by itself, as standard error does, spells nothing
+    except UnicodeEncodeError:
+        return text.translate(_IN_ASCII).encode(encoding, "backslashreplace").decode(encoding)
+    return text
 
 
 class _NullStream(io.TextIOBase):
