@@ -304,7 +304,7 @@ def test_where_names_are_numbers_only_names_count(tmp_path):
         update={"data": run.record.data.model_copy(update={"class_names": ("1", "2", "3")})}
     )
     assert run.sample(2, class_="1").labels.tolist() == [0, 0]
-    with pytest.raises(ganvas.GanvasError, match="^class 0: known: 1, 2, 3"):
+    with pytest.raises(ganvas.GanvasError, match=r"^class 0: known: 1, 2, 3"):
         run.sample(2, class_="0")
 
 

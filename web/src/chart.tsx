@@ -67,7 +67,7 @@ function average(values: (number | null)[], strength: number): (number | null)[]
 const powerOfTen = (value: number): boolean => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6;
 
 /** Of the splits of a logarithmic axis, those that get a number: 1, 2 and 5 where there is room for them. */
-function labelled(splits: number[]): (number | null)[] {
+function labeled(splits: number[]): (number | null)[] {
   const tens = splits.filter(powerOfTen).length;
   return splits.map((v) => (powerOfTen(v) || (tens < 3 && (powerOfTen(v / 2) || powerOfTen(v / 5))) ? v : null));
 }
@@ -117,7 +117,7 @@ function options(props: ChartProps, smooth: boolean, width: number, height: numb
           ...axis.grid,
           filter: (_, splits) => (props.log ? splits.map((v) => (powerOfTen(v) ? v : null)) : splits),
         },
-        filter: (_, splits) => (props.log ? labelled(splits) : splits),
+        filter: (_, splits) => (props.log ? labeled(splits) : splits),
         size: 52,
         gap: 6,
         space: props.log ? 24 : 34,

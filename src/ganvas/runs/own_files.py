@@ -19,7 +19,7 @@ PART = re.compile(r"\..+\.[a-z0-9_]{8}\.partial")  # as `atomic_write` names wha
 
 _FILES = (
     "metrics.jsonl", "clusters.safetensors", "animation.gif", "evaluation.json", "neighbors.png",
-    "neighbours.png",  # of format 1
+    "neighbours.png",  # of format 1; codespell:ignore
     "report.html", "status.json", "control.json", "preview.png",
 )  # fmt: skip
 _NAMES = {
