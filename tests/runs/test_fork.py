@@ -162,12 +162,15 @@ FORK = """
 import torch
 from ganvas.runs.fork import new_fork
 from ganvas.runs.run import Run
-def fork_into(folder):
-    new_fork(run, 1, folder / "fork", {"length": 2}, info={"command": "", "created": "", "ganvas": ""})
+def fork_into(folder, name="fork"):
+    new_fork(run, 1, folder / name, {"length": 2}, info={"command": "", "created": "", "ganvas": ""})
 
 torch.set_num_threads(1)
 run, forks, number = Run.open(sys.argv[1]), pathlib.Path(sys.argv[2]), 1
 fork_into(forks / "first")  # what is imported lazily is imported once, not in each child
+"""
+
+ONE_BY_ONE = """
 while True:
     folder = forks / str(number)
     folder.mkdir()
@@ -182,7 +185,7 @@ def test_what_a_fork_killed_at_any_point_leaves_is_swept(tmp_path):
     parent = tiny.train(tmp_path, "mlp", steps=1, overrides={"grid.interval": 9})
     before = files(parent)
     forks = tmp_path / "forks"
-    command = [sys.executable, "-c", KILL_BEFORE + FORK, parent.path, forks]
+    command = [sys.executable, "-c", KILL_BEFORE + FORK + ONE_BY_ONE, parent.path, forks]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     tries, left = int(done.stdout), []
     for number in range(1, tries + 1):
@@ -196,6 +199,27 @@ def test_what_a_fork_killed_at_any_point_leaves_is_swept(tmp_path):
     assert sum(bool(names) and names != ["fork"] for names in left) > 15
     assert left[-1] == ["fork"]
     assert files(parent) == before
+
+
+AT_ONCE = """
+children = []
+for number in range(8):
+    children.append(os.fork())
+    if children[-1] == 0:
+        for repeat in range(4):
+            fork_into(forks, f"fork-{number}-{repeat}")
+        os._exit(0)
+print(sum(os.waitpid(child, 0)[1] == 0 for child in children))
+"""
+
+
+def test_forks_made_at_once_do_not_sweep_each_other(tmp_path):
+    parent = tiny.train(tmp_path, "mlp", steps=1, overrides={"grid.interval": 9})
+    command = [sys.executable, "-c", KILL_BEFORE + FORK + AT_ONCE, parent.path, tmp_path / "forks"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "8\n", done.stderr
+    expected = {"first", *(f"fork-{number}-{repeat}" for number in range(8) for repeat in range(4))}
+    assert {path.name for path in (tmp_path / "forks").iterdir()} == expected
 
 
 def make_partial(parent, name=".run-from-2.0123abcd.partial"):

@@ -14,6 +14,7 @@ from ganvas.callbacks.base import Callback
 from ganvas.errors import GanvasError, RunError, StorageError, TrainingError
 from ganvas.runs.lock import exclusive_lock
 from ganvas.runs.summary import summary
+from hostile import put
 from kills import KILL_BEFORE
 
 HOW = {"overrides": {"checkpoint_interval": 2, "grid.interval": 1, "generator_interval": 2}, "clusters": 2}
@@ -173,10 +174,10 @@ def test_what_is_not_certainly_a_run_is_left_untouched(run, kind):
 
 def test_a_run_of_an_earlier_format_is_replaced(run):
     make_record(run, lambda values: values.update(format=1))
-    shutil.copy(run / "report.html", run / "neighbours.png")
+    shutil.copy(run / "report.html", run / "neighbours.png")  # codespell:ignore
     overwrite(run)
     assert ganvas.open_run(run).record.seed == 5
-    assert not (run / "neighbours.png").exists()
+    assert not (run / "neighbours.png").exists()  # codespell:ignore
 
 
 def test_an_interrupted_beginning_is_replaced(run):
@@ -284,6 +285,18 @@ def test_a_link_that_leads_nowhere_is_no_new_directory(run):
     with pytest.raises(RunError, match="a link that leads nowhere"):
         overwrite(run.with_name("link"))
     assert not run.with_name("nowhere").exists()
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "a folder", "a link out", "a dangling link"])
+def test_a_lock_that_is_no_regular_file_is_neither_opened_nor_followed(tmp_path, kind):
+    folder = tmp_path / "victim"
+    write(folder / ".lock")
+    put(folder / ".lock", kind)
+    data = tiny.data_file(tmp_path)
+    before = files(tmp_path)
+    with pytest.raises(RunError, match=r"\.lock: expected a regular file"):
+        tiny.train(tmp_path, "mlp", steps=1, name="victim", data=data)
+    assert files(tmp_path) == before
 
 
 class Watch(Callback):
