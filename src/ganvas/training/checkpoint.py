@@ -36,6 +36,7 @@ from ganvas.utils.tensor_files import deserialize, largest_file, serialize
 FORMAT = 1
 _ASIDE = ".partial"
 _MAX_STATE_BYTES = 2**20
+_INSTEAD = "; remove this folder to take the checkpoint before it"
 _File = Annotated[str, Field(pattern=r"^(generator|generator_ema|discriminator)(_optimizer)?\.safetensors$")]
 _Count = Annotated[int, Field(strict=True, ge=0, lt=2**53)]
 
@@ -280,7 +281,7 @@ def trained_recipe(folder: Path) -> Recipe:
     try:
         return parse_recipe(read_state(folder).recipe)
     except RecipeError as error:
-        raise _damaged(folder, f"state.json: {error}") from None
+        raise _damaged(folder, f"state.json: {error}{_INSTEAD}") from None
 
 
 def _tensors(state: TrainState) -> dict[str, Mapping[str, Tensor]]:
@@ -342,7 +343,7 @@ def _read_tensors(
     except OSError as error:
         raise _damaged(folder, f"{name}: {error.strerror}") from None
     except ValueError as error:
-        raise _damaged(folder, f"{name}: {error}") from None
+        raise _damaged(folder, f"{name}: {error}{_INSTEAD}") from None
 
 
 def _restore(network: nn.Module, folder: Path, name: str, state: CheckpointState) -> None:

@@ -38,9 +38,9 @@ def deserialize(content: bytes, expected: Mapping[str, Tensor]) -> dict[str, Ten
     except safetensors.SafetensorError as error:
         raise ValueError(f"no safetensors file ({shorten(str(error))})") from None
     if missing := [name for name in expected if name not in entries]:
-        raise ValueError(f"it does not fit the recipe: {first_few(missing, 3)} are missing")
+        raise ValueError(f"it does not fit the recipe: missing {first_few(missing, 3)}")
     if extra := [name for name in entries if name not in expected]:
-        raise ValueError(f"it does not fit the recipe: {first_few(extra, 3)} are too many")
+        raise ValueError(f"it does not fit the recipe: unexpected {first_few(extra, 3)}")
     for name, tensor in expected.items():
         wanted = _dtype_name(tensor.dtype), list(tensor.shape)
         if entries[name] != wanted:
