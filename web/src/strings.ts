@@ -477,9 +477,10 @@ export const texts = {
     "画点什么，生成器会寻找与之最接近的 z。没有学到的内容，它就画不出来。",
   ],
   "draw.text_over": [
-    "Only the pixels that you paint count. The answer stays near the image you started from and follows your brush.",
-    "只有你涂改的像素有效。结果会保持接近起始图像，并跟随你的笔触。",
+    "The answer starts from this image and follows your brush, as far as the generator can.",
+    "结果从这张图像出发，在生成器能力范围内跟随你的笔触。",
   ],
+  "draw.keep": ["Keep the rest as it is", "其余部分尽量保持不变"],
   "draw.automatic": ["Answer after each stroke", "每画一笔自动回答"],
   "draw.ask": ["Answer", "回答"],
   // D's eye

@@ -47,6 +47,7 @@ function Workspace({ card, detail }: { card: Card; detail: Detail }) {
   const [paper, setPaper] = useState<"black" | "white">(color ? "white" : "black");
   const [erasing, setErasing] = useState(false);
   const [automatic, setAutomatic] = useState(true);
+  const [keep, setKeep] = useState(true); // the pixels that were not painted count, too
   const [label, setLabel] = useState<number | null>(null);
   const [step, setStep] = useState<number | null>(null);
   const [answer, setAnswer] = useState<{ value: Answer; canvas: OffscreenCanvas; seconds: number } | null>(null);
@@ -59,8 +60,8 @@ function Workspace({ card, detail }: { card: Card; detail: Detail }) {
   const timer = useRef(0);
   const last = useRef<[number, number] | null>(null);
   const background = paper === "black" ? 0 : 255;
-  const current = useRef({ base, label, step });
-  current.current = { base, label, step };
+  const current = useRef({ base, label, step, keep });
+  current.current = { base, label, step, keep };
 
   const repaint = (): void => {
     if (canvas.current) drawing.paint(canvas.current);
@@ -85,13 +86,13 @@ function Workspace({ card, detail }: { card: Card; detail: Detail }) {
     setBusy(true);
     setError(null);
     const from = performance.now();
-    const { base: over, label: asked, step: ofStep } = current.current;
+    const { base: over, label: asked, step: ofStep, keep: keepsRest } = current.current;
     try {
       const value = await post<Answer>(
         `/runs/${card.id}/project`,
         {
           image: base64Of(drawing.bytes(channels)),
-          mask: over ? base64Of(drawing.painted) : null,
+          mask: over && !keepsRest ? base64Of(drawing.painted) : null,
           label: over ? over.label : asked,
           step: ofStep,
           start: over ? over.z : null,
@@ -300,6 +301,7 @@ function Workspace({ card, detail }: { card: Card; detail: Detail }) {
 
       <section class="panel explore-panel draw-side">
         <p>{t(base ? "draw.text_over" : "draw.text")}</p>
+        {base && <Check label={t("draw.keep")} checked={keep} onChange={setKeep} />}
         <Check label={t("draw.automatic")} checked={automatic} onChange={setAutomatic} />
         <button type="button" class="primary" disabled={busy || drawing.empty} onClick={() => void ask()}>
           {t("draw.ask")}
