@@ -60,8 +60,8 @@ def files(folder):
 
 def overwrite(run, **more):
     """Train another run, of one step, in its place."""
-    data = more.pop("data", None) or run.parent / "discs.npz"
-    return tiny.train(run.parent, "mlp", steps=1, name=run.name, overwrite=True, data=data, seed=5, **more)
+    data, name = more.pop("data", None) or run.parent / "discs.npz", more.pop("out", run)
+    return tiny.train(run.parent, "mlp", steps=1, name=name, overwrite=True, data=data, seed=5, **more)
 
 
 def write(path, content="years of work"):
@@ -278,6 +278,14 @@ def test_a_run_at_the_end_of_a_link_is_replaced_and_the_link_stays(run):
     )  # fmt: skip
     assert link.is_symlink()
     assert ganvas.open_run(run).record.seed == 5
+
+
+@pytest.mark.parametrize("name", [".replaced", ".replacing", ".discarded-1"])
+def test_no_run_is_trained_where_one_would_be_taken_for_an_old_run(run, name):
+    before = tree(run)
+    with pytest.raises(RunError, match="expected another name"):
+        overwrite(run, out=run / name)
+    assert tree(run) == before
 
 
 def test_a_link_that_leads_nowhere_is_no_new_directory(run):

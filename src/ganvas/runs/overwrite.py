@@ -31,7 +31,7 @@ from ganvas.utils.io import fsync_folder, storage_errors
 
 _PARTIAL_FORK = re.compile(r"\..+\.[0-9a-f]{8}\.partial")
 _STALE_SECONDS = 24 * 3600
-_REPLACING, _REPLACED, _DISCARDED = ".replacing", ".replaced", ".discarded-"
+_HIDDEN = _REPLACING, _REPLACED, _DISCARDED = ".replacing", ".replaced", ".discarded-"
 
 
 def free_directory(out: str | Path | None, name: str, *, overwrite: bool) -> RunDirectory:
@@ -66,6 +66,8 @@ def check_free(directory: RunDirectory, *, overwrite: bool, data: str = "") -> N
         RunError: it holds a run (unless it may be overwritten), other files, or is a file.
     """
     path = directory.path
+    if path.name.startswith(_HIDDEN):
+        raise RunError(f"out {path}: expected another name, got one of a hidden folder of ganvas's own")
     if not os.path.lexists(path):
         return
     if not path.is_dir():
@@ -243,8 +245,7 @@ def _inner_run(folder: Path) -> Path | None:
     """The first folder below `folder` that has a run.json, other than a run that was set aside."""
     for parent, folders, files in os.walk(folder):
         if Path(parent) == folder:
-            hidden = (_REPLACING, _REPLACED, _DISCARDED)
-            folders[:] = [name for name in folders if not name.startswith(hidden)]
+            folders[:] = [name for name in folders if not name.startswith(_HIDDEN)]
         elif "run.json" in files:
             return Path(parent)
     return None
