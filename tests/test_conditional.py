@@ -253,6 +253,14 @@ def test_classes_whose_names_are_no_folders_get_their_numbers(tmp_path):
     assert [p.name for p in folder.iterdir()] == ["class-1"]
 
 
+def test_a_class_that_cannot_be_is_refused_in_one_line(tmp_path):
+    run = train(tmp_path, steps=1)
+    for name in ("9" * 5000, "1" * 7, "-1", "1.0", "", "\0", "\ud800", "x" * 100_000):
+        with pytest.raises(ganvas.GanvasError, match=r"^class ") as caught:
+            run.sample(4, class_=name)
+        assert len(str(caught.value)) < 2100
+
+
 def test_no_two_classes_share_a_folder():
     names = _folder_names(
         ("a:b", "class-0", "Cat", "cat", "nul", "aux.txt", "x" * 101, "fine", "com1", " s", "")

@@ -7,6 +7,7 @@ resumed run is conditioned on the same, on whatever machine.
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,7 @@ def class_number(record: RunRecord, class_: str | int, run: str) -> int:
     numbers_are_names = any(name.isdecimal() for name in names)  # then 1 is a name, not a number
     if str(class_) in names:
         number = names.index(str(class_))
-    elif not numbers_are_names and str(class_).isdecimal() and int(class_) < len(names):
+    elif not numbers_are_names and re.fullmatch("[0-9]{1,6}", str(class_)) and int(class_) < len(names):
         number = int(class_)
     else:
         raise UserError(f"class {class_}: {did_you_mean(str(class_), names)}")
