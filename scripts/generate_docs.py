@@ -62,8 +62,9 @@ def cli_page() -> str:
     lines = [
         GENERATED, "# Command line", "",
         "Every command prints this with `--help`. Exit codes: 2 for a mistake in the input; 1 for a "
-        "machine's fault (a full disk, a failed download); 130 when stopped by Ctrl-C or, while it trains, by "
-        "SIGTERM or SIGHUP. A pipe, pager or terminal that closes changes no exit code and does not end training.", "",
+        "machine's fault (a full disk, a failed download); 130 when stopped by Ctrl-C or, while it "
+        "trains, by SIGTERM or SIGHUP. A pipe, pager or terminal that closes changes no exit code and"
+        " does not end training.", "",
         "```sh", *(line.strip() if line.startswith(" ") else f"# {line}" for line in EXAMPLES.splitlines()),
         "```", "",
         "| command | what it does |", "|---|---|",
