@@ -1,5 +1,6 @@
 """Plugins and recipe files may raise and print what they like, while imported and later: one line says it."""
 
+import importlib
 import itertools
 import json
 import subprocess
@@ -16,7 +17,7 @@ from ganvas.features import EXTRACTORS
 from ganvas.networks import DiscriminatorSpec, GeneratorSpec
 from ganvas.recipes import load_recipe
 from ganvas.recipes.optimizers import Optimizer
-from ganvas.registry import load_entry_points, load_plugin
+from ganvas.registry import foreign_origin, load_entry_points, load_plugin
 from ganvas.training.objectives import OBJECTIVES
 from ganvas.training.penalties import PENALTIES
 from ganvas.training.updates import UPDATE_RULES
@@ -328,3 +329,25 @@ def test_whatever_the_plugin_of_an_installed_package_raises_is_one_line(tmp_path
     load_entry_points.cache_clear()
     line = refused(UserError, load_entry_points)
     assert line == f"plugin mine (installed_gan) failed: {expected}"
+
+
+def test_a_mistake_of_an_installed_package_is_not_taken_for_a_plugins(tmp_path, monkeypatch, forget):
+    package = tmp_path / "lib" / "site-packages"
+    package.mkdir(parents=True)
+    (package / "some_package.py").write_text("def fail(): raise ValueError")
+    (tmp_path / "own_code.py").write_text("def fail(): raise ValueError\ndef call(f): f()")
+    monkeypatch.syspath_prepend(package)
+    monkeypatch.syspath_prepend(tmp_path)
+    some_package, own_code = map(importlib.import_module, ("some_package", "own_code"))
+
+    def origin(call, *arguments):
+        with pytest.raises(ValueError) as caught:
+            call(*arguments)
+        trace = caught.value.__traceback__
+        while trace.tb_frame.f_code.co_filename == __file__:
+            trace = trace.tb_next
+        return foreign_origin(caught.value.with_traceback(trace))
+
+    assert origin(some_package.fail) is None
+    assert origin(own_code.fail).startswith("own_code.py, line 1, in fail: ValueError")
+    assert origin(own_code.call, some_package.fail).startswith("own_code.py, line 2, in call")

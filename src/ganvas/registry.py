@@ -192,9 +192,10 @@ def foreign_origin(error: BaseException) -> str | None:
 
 
 _OWN_FOLDERS = tuple(
-    {str(Path(folder).resolve()) + os.sep for folder in (Path(__file__).parent, sys.prefix, sys.base_prefix)}
-    | {f"{Path(path).resolve()}{os.sep}" for path in sysconfig.get_paths().values()}
+    str(Path(folder).resolve()) + os.sep
+    for folder in (Path(__file__).parent, sys.prefix, sys.base_prefix, *sysconfig.get_paths().values())
 )
+_INSTALLED = tuple(f"{os.sep}{folder}{os.sep}" for folder in ("site-packages", "dist-packages"))
 _plugins: set[str] = set()
 """Top-level names of the modules that were loaded as plugins."""
 
@@ -202,7 +203,8 @@ _plugins: set[str] = set()
 def _is_foreign(filename: str, module: str) -> bool:
     if module.partition(".")[0] in _plugins:
         return True
-    return not filename.startswith("<") and not filename.startswith(_OWN_FOLDERS)
+    installed = filename.startswith(_OWN_FOLDERS) or any(folder in filename for folder in _INSTALLED)
+    return not installed and not filename.startswith("<")
 
 
 def import_code(name: str) -> ModuleType:
