@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="li
 
 def ganvas(*words, memory=None, before=None, **environment):
     """Run a command with `memory` MiB of address space at most; standard error and the exit code."""
-    command = [sys.executable, "-m", "ganvas", *map(str, words)]
+    command = [sys.executable, "-P", "-m", "ganvas", *map(str, words)]  # as the script `ganvas` finds modules
     if memory is not None:
         command = ["sh", "-c", f'ulimit -v {memory * 1024} && exec "$0" "$@"', *command]
     # pytest's own setting of one thread would hide what several libraries do with several.
@@ -53,6 +53,14 @@ def test_too_little_memory_for_pytorch_is_one_line(memory):
 def test_every_command_says_so(command):
     result = ganvas(*command.words.split(), *command.examples[0].split(), memory=100)
     assert_one_line(result, 1, "limited to 100 MiB")
+
+
+@pytest.mark.parametrize("name", ["numpy", "threading", "ganvas"])
+def test_a_module_in_the_working_directory_is_not_imported(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / f"{name}.py").write_text("open('imported', 'w')")
+    assert_one_line(ganvas("recipes", memory=100), 1, "limited to 100 MiB")
+    assert [path.name for path in tmp_path.iterdir()] == [f"{name}.py"]
 
 
 def test_memory_that_is_enough_is_used():

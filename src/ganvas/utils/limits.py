@@ -34,7 +34,7 @@ try:
 except MachineError as error:
     print(error)
     sys.exit(3)
-os.execv(sys.executable, [sys.executable, "-c", sys.argv[2]])
+os.execv(sys.executable, [sys.executable, "-P", "-c", sys.argv[2]])
 """
 
 
@@ -64,7 +64,8 @@ def _check_apart(threads: int, limit: int) -> None:
     """Start the threads and load PyTorch in a process of its own."""
     import subprocess  # here, so that `ganvas --help` stays quick
 
-    command = [sys.executable, "-c", _TRY, str(threads), _LOAD]
+    # -P: modules are not looked for in the working directory, which may hold anybody's files.
+    command = [sys.executable, "-P", "-c", _TRY, str(threads), _LOAD]
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
