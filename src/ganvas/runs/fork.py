@@ -44,7 +44,7 @@ _NETWORKS = ("generator", "discriminator", "latent", "classes", "condition_on", 
 
 
 def fork(
-    run: str | Path,
+    run: str | os.PathLike[str],
     *,
     step: int | str = "best",
     out: str | Path | None = None,
@@ -64,7 +64,7 @@ def fork(
     """Train a new run that continues from a checkpoint of another, with changed settings or a new seed.
 
     Args:
-        run: the run directory to start from; it is left as it is.
+        run: the run, or its directory, to start from; it is left as it is.
         step: the checkpoint: a step's number, "best" or "newest".
         out: the new run directory; `<run>-from-<step>` where None.
         overrides: recipe keys to change, by their path.
@@ -99,7 +99,7 @@ def fork_from_options(o: ForkOptions) -> Run:
     check_same_networks(parent.recipe, recipe)
     labels = restore_conditioning(parent.directory, parent.record, images, began=True)
     make_batches(recipe, images, labels, parent.record.seed, device)
-    info = creation_info(o.command or f"ganvas.fork({str(o.run)!r}, step={o.step!r}, ...)")
+    info = creation_info(o.command or f"ganvas.fork({os.fspath(o.run)!r}, step={o.step!r}, ...)")
     directory = new_fork(parent, o.step, o.out, changed, seed=validate_seed(o.seed), info=info)
     options = ResumeOptions(
         run=directory.path, data=o.data, mmap_threshold=o.mmap_threshold, device=o.device, quiet=o.quiet,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,7 +165,7 @@ class TrainOptions:
 class ResumeOptions:
     """Options of `resume`."""
 
-    run: str | Path = option(REQUIRED, "run directory, as 'ganvas train' made it", "", metavar="RUN")
+    run: str | PathLike[str] = option(REQUIRED, "run directory, as 'ganvas train' made it", "", metavar="RUN")
     epochs: int | None = epochs_option()
     steps: int | None = steps_option()
     data: str | Path | None = option(None, "where the data set is now, if it has moved", metavar="D")
@@ -180,7 +181,9 @@ class ResumeOptions:
 class ForkOptions:
     """Options of `fork`."""
 
-    run: str | Path = option(REQUIRED, "run directory to start from; it is left as it is", "", metavar="RUN")
+    run: str | PathLike[str] = option(
+        REQUIRED, "run directory to start from; it is left as it is", "", metavar="RUN"
+    )
     step: int | str = option(
         "best", "the checkpoint to continue from (default best, by score)",
         type=step_choice, metavar="N|best|newest",

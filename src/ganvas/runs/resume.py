@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -37,7 +38,7 @@ from ganvas.utils import devices, memory
 
 
 def resume(
-    run: str | Path,
+    run: str | os.PathLike[str],
     *,
     epochs: int | None = None,
     steps: int | None = None,
@@ -52,7 +53,7 @@ def resume(
     """Continue a run that was stopped or killed, to the same bits as if it had not been.
 
     Args:
-        run: the run directory.
+        run: the run, or its directory.
         epochs: a new length in epochs, for a run that is to be longer.
         steps: the same in steps.
         data: where the data set is now, if it has moved; it must be the same images.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -38,7 +39,7 @@ class Run(RunNetworks):
     """
 
     @classmethod
-    def open(cls, path: str | Path) -> Self:
+    def open(cls, path: str | os.PathLike[str]) -> Self:
         """Open the run at `path`.
 
         Raises:
@@ -293,7 +294,7 @@ def _check_seed(seed: int) -> None:
         raise UserError(f"seed {seed}: expected 0 or more")
 
 
-def open_run(path: str | Path) -> Run:
+def open_run(path: str | os.PathLike[str]) -> Run:
     """Open the run directory at `path`; see `Run`.
 
     Raises:
