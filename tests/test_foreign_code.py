@@ -108,6 +108,13 @@ def test_a_plugin_that_is_none_is_one_line(name):
     refused(UserError, load_plugin, name)
 
 
+@pytest.mark.parametrize("call", [load_plugin, load_recipe])
+def test_a_file_of_gigabytes_is_not_read_as_code(tmp_path, call):
+    with (tmp_path / "mine.py").open("wb") as file:
+        file.truncate(2**40)  # of holes
+    assert "expected a Python file of at most" in refused(UserError, call, str(tmp_path / "mine.py"))
+
+
 def test_ctrl_c_while_a_plugin_is_imported_stays_the_users(tmp_path, capsys):
     (tmp_path / "slow.py").write_text("raise KeyboardInterrupt")
     assert main(["recipes", "--plugin", str(tmp_path / "slow.py")]) in (2, 130)

@@ -34,6 +34,7 @@ from ganvas.errors import GanvasError, UserError, did_you_mean, shorten
 T = TypeVar("T")
 
 ENTRY_POINTS = "ganvas.plugins"
+_MAX_CODE_BYTES = 2**24
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -193,7 +194,7 @@ def foreign_origin(error: BaseException) -> str | None:
 
 _OWN_FOLDERS = tuple(
     str(Path(folder).resolve()) + os.sep
-    for folder in (Path(__file__).parent, sys.prefix, sys.base_prefix, *sysconfig.get_paths().values())
+    for folder in (str(Path(__file__).parent), sys.prefix, sys.base_prefix, *sysconfig.get_paths().values())
 )
 _INSTALLED = tuple(f"{os.sep}{folder}{os.sep}" for folder in ("site-packages", "dist-packages"))
 _plugins: set[str] = set()
@@ -220,6 +221,8 @@ def import_code(name: str) -> ModuleType:
             sys.path.append(here)
         _plugins.update({name.partition(".")[0]} - {"ganvas"})
         return importlib.import_module(name)
+    if path.stat().st_size > _MAX_CODE_BYTES:
+        raise UserError(f"{path}: expected a Python file of at most {_MAX_CODE_BYTES:,} bytes")
     spec = importlib.util.spec_from_file_location(f"ganvas_plugin_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
