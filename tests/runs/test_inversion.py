@@ -7,6 +7,7 @@ import torch
 import tiny
 from ganvas.errors import UserError
 from ganvas.runs.inversion import project, saliency
+from ganvas.training.sampling import sample_z
 from ganvas.utils.images import to_float
 
 
@@ -58,6 +59,29 @@ def test_an_edit_stays_near_its_start(run):
     target = np.asarray(run.sample(1, seed=2))[0]
     near, free = project(run, target, start=start), project(run, target)
     assert (near.z - start).norm() < (free.z - start).norm()
+
+
+def test_a_brush_is_followed_where_it_painted_and_the_rest_stays(run):
+    kept, followed = [], []
+    for seed in range(4):
+        start = sample_z(run.recipe.latent, 1, seed)[0]
+        before = np.asarray(run.sample(1, seed=seed))[0].astype(float)
+        mask = np.zeros(before.shape[1:], np.uint8)
+        mask[4:8, 4:8] = 1
+        target = before.copy()
+        target[:, 4:8, 4:8] = 255 - target[:, 4:8, 4:8]
+        edited = project(run, target.astype(np.uint8), mask=mask, start=start)
+        free = project(run, target.astype(np.uint8), mask=mask)
+        inside, outside = mask > 0, mask == 0
+        followed.append(
+            np.abs(edited.image - target)[:, inside].mean() / np.abs(before - target)[:, inside].mean()
+        )
+        kept.append(
+            np.abs(edited.image - before)[:, outside].mean() / np.abs(free.image - before)[:, outside].mean()
+        )
+        assert edited.error == pytest.approx(np.sqrt(((edited.image - target) ** 2)[:, inside].mean()))
+    assert np.mean(followed) < 0.8
+    assert np.mean(kept) < 0.8
 
 
 def test_a_class_that_is_asked_for_is_the_class_of_the_answer(tmp_path):

@@ -326,7 +326,7 @@ def test_a_step_in_slow_motion_a_drawing_and_a_quiz_are_answered(studio, studio_
     answer = studio.post(f"/api/runs/{run}/project", body).json
     made = np.frombuffer(base64.b64decode(answer["image"]), np.uint8).reshape(12, 12, 1)
     assert np.sqrt(((made.astype(float) - image) ** 2).mean()) == pytest.approx(answer["error"])
-    edited = {**body, "start": answer["z"], "mask": base64.b64encode(bytes(144)).decode()}
+    edited = {**body, "start": answer["z"], "mask": base64.b64encode(bytes([0, 1]) * 72).decode()}
     assert studio.post(f"/api/runs/{run}/project", edited).status == 200
     quiz = studio.post(f"/api/runs/{run}/quiz", {"seed": 3, "count": 10}).json
     known = {image.tobytes() for image in tiny.images().transpose(0, 2, 3, 1)}

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganvas.errors import UserError
 from ganvas.networks.conditioning import append_one_hot
@@ -23,6 +24,8 @@ STEPS = 120
 _LEARNING_RATE = 0.1
 _NOISE = 0.3  # standard deviation of the noise on z at the first step
 _PRIOR = 2e-3  # weight of the mean square of z, beside the mean square error of pixels in -1 to 1
+_REST = 2.0  # weight of the untouched pixels, where a sample is edited
+_EDIT_PRIOR = 0.1
 _SEED = 0
 
 
@@ -65,58 +68,100 @@ def project(
     Raises:
         UserError: a target or mask of another shape, an unknown class.
     """
-    shape, recipe = run.record.data.image_shape, run.recipe
-    if target.shape != shape:
-        raise UserError(f"target: expected an image {list(shape)}, got {list(target.shape)}")
-    if mask is not None and mask.shape != shape[1:]:
-        raise UserError(f"mask: expected {list(shape[1:])}, got {list(mask.shape)}")
-    if label is not None and not 0 <= label < recipe.classes:
-        raise UserError(f"label {label}: expected 0 to {recipe.classes - 1}")
-    wanted = to_float(torch.from_numpy(target.copy())[None], (-1, 1))
-    weight = torch.ones(shape[1:]) if mask is None else torch.from_numpy((mask > 0).astype("float32"))
-    weight = weight / weight.mean().clamp(min=1e-6)
-    generator = run.raw_generator(step=step)
-
-    def images(z: Tensor, classes: Tensor | None) -> Tensor:
-        inputs = z if classes is None else append_one_hot(z, classes, recipe.classes)
-        low, high = recipe.pixel_range
-        result: Tensor = (generator(inputs) - low) / (high - low) * 2 - 1
-        return result
-
-    def errors(made: Tensor) -> Tensor:
-        return ((made - wanted).square() * weight).mean((1, 2, 3))
-
+    _check(run, target, mask, label)
+    search = _Search(run, run.raw_generator(step=step), target, mask, start)
     z, classes = _candidates(run, label, start)
     with torch.no_grad():
-        scored = torch.cat([
-            errors(images(part, None if classes is None else classes[i * 256 : i * 256 + len(part)]))
-            for i, part in enumerate(z.split(256))
-        ])  # fmt: skip
-    best = scored.argsort()[:STARTS]
+        parts = [
+            (z[i : i + 256], None if classes is None else classes[i : i + 256]) for i in range(0, len(z), 256)
+        ]
+        best = torch.cat([search.errors(*part) for part in parts]).argsort()[:STARTS]
     z, classes = z[best].clone().requires_grad_(), None if classes is None else classes[best]
-    anchor = z.detach().clone()
-    optimizer = torch.optim.Adam([z], lr=_LEARNING_RATE)
-    noise = torch.Generator().manual_seed(_SEED)
-    spread = 0.0 if start is not None else _NOISE
-    for number in range(STEPS):
-        fade = max(0.0, 1 - number / (0.75 * STEPS))
-        shaken = z + spread * fade**2 * torch.randn(z.shape, generator=noise)
-        away = z if start is None else 3 * (z - anchor)
-        loss = errors(images(shaken, classes)).sum() + _PRIOR * away.square().mean(1).sum()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    search.refine(z, classes)
     with torch.no_grad():
-        final = errors(images(z, classes))
-    winner = int(final.argmin())
+        winner = int(search.errors(z, classes).argmin())
     chosen = None if classes is None else int(classes[winner])
-    point = z.detach()[winner]
-    inputs = point[None] if chosen is None else append_one_hot(
-        point[None], torch.tensor([chosen]), recipe.classes
-    )  # fmt: skip
-    image = sampling.generate(generator, inputs, recipe.pixel_range)[0]
-    difference = image.astype("float64") - target
-    return Projection(point, chosen, image, float((difference**2).mean() ** 0.5))
+    image = search.image(z.detach()[winner], chosen)
+    counted = np.ones(target.shape[1:], bool) if mask is None else mask > 0
+    difference = (image.astype(np.float64) - target)[:, counted]
+    return Projection(z.detach()[winner], chosen, image, float(np.sqrt((difference**2).mean())))
+
+
+def _check(run: Run, target: ImageArray, mask: ImageArray | None, label: int | None) -> None:
+    shape = run.record.data.image_shape
+    if target.shape != shape:
+        raise UserError(f"target: expected an image {list(shape)}, got {list(target.shape)}")
+    if mask is not None and (mask.shape != shape[1:] or not mask.any()):
+        raise UserError(f"mask: expected {list(shape[1:])} with a pixel above 0, got {list(mask.shape)}")
+    if label is not None and not 0 <= label < run.recipe.classes:
+        raise UserError(f"label {label}: expected 0 to {run.recipe.classes - 1}")
+
+
+class _Search:
+    """Gradient descent on z, from random samples or from `start`.
+
+    What an edit does not touch stays: beside the mean square error where the target counts stands that of the
+    rest from the image of `start`, and the distance of z from it.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        generator: nn.Module,
+        target: ImageArray,
+        mask: ImageArray | None,
+        start: Tensor | None,
+    ) -> None:
+        self._recipe, self._generator, self._start = run.recipe, generator, start
+        self._wanted = to_float(torch.from_numpy(target.copy())[None], (-1, 1))
+        self._inside = torch.ones(target.shape[1:]) if mask is None else torch.from_numpy(mask > 0).float()
+        self._outside = 1 - self._inside
+        self._edited: Tensor | None = None  # the image of `start`
+
+    def _images(self, z: Tensor, classes: Tensor | None) -> Tensor:
+        """Images [N, C, H, W] in -1 to 1."""
+        low, high = self._recipe.pixel_range
+        images: Tensor = (self._generator(self._inputs(z, classes)) - low) / (high - low) * 2 - 1
+        return images
+
+    def _inputs(self, z: Tensor, classes: Tensor | None) -> Tensor:
+        return z if classes is None else append_one_hot(z, classes, self._recipe.classes)
+
+    def image(self, z: Tensor, label: int | None) -> ImageArray:
+        """The image uint8 [C, H, W] of one z."""
+        inputs = self._inputs(z[None], None if label is None else torch.tensor([label]))
+        image: ImageArray = sampling.generate(self._generator, inputs, self._recipe.pixel_range)[0]
+        return image
+
+    def errors(self, z: Tensor, classes: Tensor | None) -> Tensor:
+        """Error of each z, float32 [N]."""
+        images = self._images(z, classes)
+        error = _mean_square(images - self._wanted, self._inside)
+        if self._start is None or not self._outside.any():
+            return error
+        if self._edited is None:
+            self._edited = images.detach()[:1]  # the first is asked for at the start
+        return error + _REST * _mean_square(images - self._edited, self._outside)
+
+    def refine(self, z: Tensor, classes: Tensor | None) -> None:
+        """Move each z [N, Z] in place to where its error is least."""
+        optimizer = torch.optim.Adam([z], lr=_LEARNING_RATE)
+        generator = torch.Generator().manual_seed(_SEED)
+        noise, prior = (_NOISE, _PRIOR) if self._start is None else (0.0, _EDIT_PRIOR)
+        center = torch.zeros(z.shape[1]) if self._start is None else self._start
+        for number in range(STEPS):
+            fade = max(0.0, 1 - number / (0.75 * STEPS)) ** 2
+            shaken = z + noise * fade * torch.randn(z.shape, generator=generator)
+            loss = self.errors(shaken, classes).sum() + prior * (z - center).square().mean(1).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def _mean_square(difference: Tensor, weight: Tensor) -> Tensor:
+    """Mean square over the pixels [H, W] that have weight, of each image [N, C, H, W]: [N]."""
+    total = (difference.square() * weight).sum((1, 2, 3))
+    return total / (weight.sum() * difference.shape[1])
 
 
 def _candidates(run: Run, label: int | None, start: Tensor | None) -> tuple[Tensor, Tensor | None]:
