@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,21 @@ def test_the_page_loads_nothing_from_elsewhere_and_has_no_inline_code() -> None:
     for path in STATIC.glob("*.js"):
         code = path.read_text(encoding="utf-8")
         assert not re.search(r"\beval\(|new Function\(|https?://(?!www\.w3\.org)", code), path.name
+
+
+def test_the_scripts_stay_small() -> None:
+    first = sum((STATIC / name).stat().st_size for name in ("app.js", "chunk.js"))
+    assert first <= 90_000  # before the first page is there
+    assert sum(path.stat().st_size for path in STATIC.glob("*.js")) <= 220_000
+
+
+@pytest.mark.skipif(
+    shutil.which("node") is None or not (WEB / "node_modules").is_dir(),
+    reason="needs node, and `npm ci` in web/",
+)
+def test_building_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    web = shutil.copytree(WEB, tmp_path / "web", ignore=shutil.ignore_patterns("node_modules"))
+    (web / "node_modules").symlink_to(WEB / "node_modules")
+    subprocess.run(["node", web / "build.mjs"], check=True, timeout=120, stdout=subprocess.DEVNULL)
+    again = tmp_path / "src" / "ganvas" / "studio" / "static"
+    assert digests(again, list(again.iterdir())) == digests(STATIC, list(STATIC.iterdir()))

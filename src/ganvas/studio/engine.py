@@ -20,7 +20,7 @@ import torch
 
 import ganvas
 from ganvas.data.image_set import ImageSet
-from ganvas.errors import GanvasError, MachineError, UserError, printable
+from ganvas.errors import DataError, GanvasError, MachineError, UserError, printable
 from ganvas.runs import latents
 from ganvas.runs.copies import NearestImages
 from ganvas.runs.discriminate import discriminate
@@ -325,7 +325,8 @@ def _failure(code: str, error: Exception) -> JSON:
     """The error as the page shows it, with the form's field where the line begins with one."""
     message = printable(str(error))
     first = message.split(" ", 1)[0].rstrip(":")
-    return {"code": code, "message": message, "field": first if first in FIELDS else None}
+    field = first if first in FIELDS else "data" if isinstance(error, DataError) else None
+    return {"code": code, "message": message, "field": field}
 
 
 FIELDS: Sequence[str] = (
