@@ -166,7 +166,7 @@ def link(path):
 def test_what_is_not_certainly_a_run_is_left_untouched(run, kind):
     NO_CERTAIN_RUNS[kind](run)
     before = tree(run.parent)
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(RunError, match=r"cannot overwrite .*choose another out$") as caught:
         overwrite(run)
     assert "\n" not in str(caught.value)
     assert tree(run.parent) == before

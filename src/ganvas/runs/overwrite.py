@@ -95,7 +95,10 @@ def check_replaceable(directory: RunDirectory, data: str = "") -> None:
     """
     folder = directory.path
     held = _run_in(directory) or directory
-    held.check_own()
+    try:
+        held.check_own()
+    except RunError as error:
+        raise type(error)(f"cannot overwrite {folder}: {error}; or choose another out") from None
     with contextlib.suppress(FileNotFoundError):  # a working directory that was deleted
         if lies_within(Path.cwd(), folder):
             raise _not_replaceable(folder, f"the working directory {Path.cwd()}", "change to another folder")
