@@ -42,7 +42,7 @@ class StudioProcess:
     def __init__(self, root):
         self.root, self._streams = Path(root), []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ganvas", "studio", str(root), "--port", "0", "--no-browser"],
+            [sys.executable, "-P", "-m", "ganvas", "studio", str(root), "--port", "0", "--no-browser"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip

@@ -358,3 +358,20 @@ def test_wrong_requests_for_these_are_refused_in_a_line(studio, route, body):
     assert answer.status in (400, 500)
     assert answer.json["message"]
     assert "ended" not in answer.json["message"]
+
+
+def test_a_module_in_the_working_directory_is_not_taken_for_a_library(tmp_path, monkeypatch):
+    (tmp_path / "numpy.py").write_text("import pathlib; pathlib.Path('caught').write_text('')")
+    monkeypatch.chdir(tmp_path)
+    studio = StudioProcess(tmp_path / "runs")
+    try:
+        preview = studio.post("/api/data/preview", {"data": "mnist-5k", "recipe": "mlp"})
+        assert preview.status == 200, preview.content
+        assert (
+            studio.post("/api/runs", {"data": "mnist-5k", "recipe": "mlp", "steps": 1, "name": "r"}).status
+            == 202
+        )
+        wait_for(lambda: not control.read_status(tmp_path / "runs" / "r").alive)
+    finally:
+        studio.stop()
+    assert not (tmp_path / "caught").exists()

@@ -17,7 +17,7 @@ from ganvas.runs.options import TrainOptions
 from ganvas.runs.plan import TrainingPlan
 from ganvas.runs.train import start
 from ganvas.studio.library import DEPTH, run_id
-from ganvas.studio.processes import DETACHED
+from ganvas.studio.processes import DETACHED, PYTHON
 from ganvas.studio.server import running_studio
 from ganvas.utils.output import print_line
 
@@ -64,7 +64,7 @@ def _studio(path: Path) -> Iterator[tuple[Path, str, subprocess.Popen[str] | Non
             return
     root = path.parent
     process = subprocess.Popen(
-        [sys.executable, "-m", "ganvas.studio.server", str(root)],
+        [*PYTHON, "ganvas.studio.server", str(root)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, **DETACHED,
     )  # fmt: skip
     assert process.stdin is not None

@@ -32,6 +32,10 @@ DETACHED: dict[str, Any] = (
 """Arguments of `Popen`: a signal to this terminal is not the process's."""
 
 
+PYTHON = (sys.executable, "-P", "-m")
+"""Runs a module; -P: a numpy.py in the working directory is not taken for NumPy."""
+
+
 class StartError(Exception):
     """A run could not be started; `args[0]` is the line that its process wrote."""
 
@@ -54,7 +58,7 @@ async def start_run(words: list[str], folder: Path, logs: Path) -> None:
     log = logs / f"{folder.name}.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ganvas", *words],
+            [*PYTHON, "ganvas", *words],
             stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, **DETACHED,
         )  # fmt: skip
     threading.Thread(target=process.wait, daemon=True).start()  # so that it is no zombie when it ends
@@ -133,7 +137,7 @@ class Engine:
             raise EngineError("failed", "the studio is closing", None)
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "ganvas.studio.engine",
+                *PYTHON, "ganvas.studio.engine",
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, limit=2**24,
             )  # fmt: skip
         return self._process
