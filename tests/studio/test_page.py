@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
-from studio_process import wait_for
+from studio_process import StudioProcess, wait_for
 
 import ganvas
 import tiny
@@ -51,7 +51,7 @@ def open_page(chromium, studio):
         if message.type in ("error", "warning") and allowed not in message.text:
             problems.append(message.text)
 
-    def opened(route="/", *, allowed="(nothing)", beside=None, **more):
+    def opened(route="/", *, allowed="(nothing)", beside=None, server=studio, **more):
         if beside is None:
             usual = {"viewport": {"width": 1280, "height": 900}, "locale": "en-US"}
             context = chromium.new_context(**{**usual, **more})
@@ -61,7 +61,7 @@ def open_page(chromium, studio):
         page = (context if beside is None else beside.context).new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda message: heard(message, allowed))
-        page.goto(f"{studio.url}&{route}")
+        page.goto(f"{server.url}&{route}")
         return page
 
     yield opened
@@ -396,3 +396,61 @@ def test_a_run_that_is_deleted_while_shown_is_said_to_be_gone(open_page, studio,
     expect(page.locator(".picture canvas[data-image]")).to_be_visible()
     shutil.rmtree(copy)
     expect(page.get_by_role("heading", name="This run is gone")).to_be_visible()
+
+
+def test_a_killed_studio_stops_no_run_and_the_next_one_shows_it(open_page, studio, studio_root, growing):
+    route = f"/run/{studio.run_id('growing')}/live"
+    other = StudioProcess(studio_root)
+    page = open_page(route, allowed="net::ERR_", server=other)
+    expect(page.locator(".run-title .state")).to_have_text("Running")
+    other.process.kill()
+    expect(page.get_by_text("No connection to ganvas studio.")).to_be_visible()
+    step = read_status(growing).step
+    other.stop()
+    other = StudioProcess(studio_root)
+    page = open_page(route, server=other)
+    expect(page.locator(".run-title .state")).to_have_text("Running")
+    wait_for(lambda: read_status(growing).step > step)
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(page.locator(".run-title .state")).to_have_text("Paused")
+    page.context.close()
+    assert other.stop() == 0
+
+
+def test_turns_in_slow_motion_are_taken_and_taken_back(open_page, studio):
+    page = open_page(f"/run/{studio.run_id('discs')}/slow")
+    losses = page.locator(".slow-losses")
+    expect(losses).to_be_visible()
+    before = losses.locator("dd").all_inner_texts()[:2]
+    page.get_by_role("button", name="Both", exact=True).click()
+    expect(page).to_have_url(re.compile("turns=DG"))
+    expect(losses.locator("dd").first).to_contain_text("→")
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo").click()
+    expect(page).not_to_have_url(re.compile("turns="))
+    wait_for(lambda: losses.locator("dd").all_inner_texts()[:2] == before)
+
+
+def test_a_drawn_stroke_is_answered(open_page, studio):
+    page = open_page(f"/run/{studio.run_id('discs')}/draw")
+    pad = page.get_by_label("A canvas to draw on with mouse, pen or finger")
+    expect(pad).to_be_visible()
+    box = pad.bounding_box()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.5 * box["height"], steps=5)
+    page.mouse.up()
+    expect(page.get_by_role("img", name="The generated image nearest to the drawing")).to_be_visible()
+    assert pixels(pad).max() > 200  # its edges are smooth
+
+
+def test_the_quiz_is_played_by_keyboard_and_its_score_is_said(open_page, studio):
+    page = open_page(f"/run/{studio.run_id('discs')}/eye")
+    press_until_focused(page, page.get_by_role("radio", name="What D looks at"))
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("button", name="Real", exact=True)).to_be_visible()
+    press_until_focused(page, page.get_by_role("button", name="Real", exact=True))
+    for number in range(1, 13):
+        expect(page.get_by_role("img", name=f"Image {number}: real or generated?")).to_be_visible()
+        page.keyboard.press("ArrowLeft")
+    expect(page.locator(".quiz-score")).to_contain_text(re.compile(r"You: \d+ of 12 right\. D: \d+\."))

@@ -1,6 +1,6 @@
 // The discriminator's eye: what it looks at, how it ranks samples, and a quiz against it.
 
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type ApiError, asApiError, post } from "../api";
 import { announce } from "../announce";
 import { percent, t, whole } from "../i18n";
@@ -190,7 +190,8 @@ function Quiz({
       announce(t("quiz.result", { you: String(result.you), d: String(result.d), n: round.real.length }));
     }
   };
-  useEffect(() => {
+  // At once, not after painting: a quick second press must not meet the state before the first.
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       if (
         event.ctrlKey ||

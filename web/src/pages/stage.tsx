@@ -1,7 +1,7 @@
 // The newest grid, large, and all earlier ones under a slider of training time.
 
 import { type Signal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Feed } from "../feed";
 import { t, whole } from "../i18n";
 import { Icon } from "../icons";
@@ -124,7 +124,8 @@ export function StageView({ feed, card, stage }: { feed: Feed; card: Card; stage
     };
   });
 
-  useEffect(() => {
+  // At once, not after painting: a quick second press must not meet the state before the first.
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       if (event.altKey || event.ctrlKey || event.metaKey) return;
       const target = event.target as HTMLElement;
