@@ -107,7 +107,7 @@ export function Inspector(part: Part) {
               source={result.images.canvas}
               index={0}
               size={size}
-              alt={t("sample.alt", { seeds })}
+              alt={t("sample.alt", { seeds: blendText((JSON.parse(result.key) as Blend[])[0]!) })}
               scale={Math.max(1, Math.ceil(280 / size[0]))}
             />
           )}
