@@ -76,13 +76,14 @@ class NotebookView(Display):
         done: steps done before.
 
     Attributes:
+        total: the run's length; another once it is resumed to another.
         state: a word or two: "training", "paused", "finished", "stopped by Ctrl-C".
         grid: the newest samples.
         times: elapsed and remaining seconds; None to measure them here.
     """
 
     def __init__(self, total: int, done: int) -> None:
-        self._total, self._first, self._step = total, done, done
+        self.total, self._first, self._step = total, done, done
         self._start = time.perf_counter()
         self._due = 0.0
         self._handle: Any = None
@@ -146,7 +147,7 @@ class NotebookView(Display):
 
     def on_end(self) -> None:
         """The state after the last step stays."""
-        self.state, self._step = "finished", self._total
+        self.state, self._step = "finished", self.total
 
     def on_close(self) -> None:
         """Show the last state."""
@@ -190,7 +191,7 @@ class NotebookView(Display):
 
     def text(self) -> str:
         """The state in one line, for notebooks without HTML."""
-        parts = [f"step {self._step}/{self._total}", self._times(), self._speed, self._values]
+        parts = [f"step {self._step}/{self.total}", self._times(), self._speed, self._values]
         return "  ".join(part for part in parts if part)
 
     def html(self) -> str:
@@ -201,8 +202,8 @@ class NotebookView(Display):
         page = render(
             "live.html",
             title=self._title,
-            progress=f"{self.state}, step {self._step:,} of {self._total:,}",
-            percent=f"{100 * min(self._step / self._total, 1):.1f}",
+            progress=f"{self.state}, step {self._step:,} of {self.total:,}",
+            percent=f"{100 * min(self._step / self.total, 1):.1f}",
             finished=self.state == "finished",
             facts=[fact for fact in facts if fact],
             grid=None if self.grid is None else _grid_values(self.grid),
@@ -221,7 +222,7 @@ class NotebookView(Display):
     def _times(self) -> str:
         elapsed, left = self.times or (time.perf_counter() - self._start, None)
         if self.times is None:
-            left = seconds_left(elapsed, self._first, self._step, self._total)
+            left = seconds_left(elapsed, self._first, self._step, self.total)
         if self.state != "training":
             return format_times(elapsed, 0.0).partition(",")[0]
         return format_times(elapsed, left)
@@ -342,6 +343,7 @@ def _show_status(
     step, state = _saved_state(directory) if status is None else (status.step, status.state)
     left = None
     if status is not None and status.alive:
+        view.total = status.steps
         rate = status.steps_per_second
         left = (status.steps - step) / rate if rate else None
         state = "training" if state == "running" else state
