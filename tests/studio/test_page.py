@@ -30,7 +30,7 @@ EVERY_CSP_REPORT = """
     document.addEventListener("securitypolicyviolation", (e) => console.error("CSP", e.violatedDirective));
 """
 expect = sync_api.expect
-PATIENCE = 20_000  # milliseconds: only what hangs takes so long
+PATIENCE = 60_000  # milliseconds: only what hangs takes so long
 expect.set_options(timeout=PATIENCE)
 
 

@@ -1,6 +1,6 @@
 // Raw images from the server: uint8 [N, H, W, C], one below the other on a canvas.
 
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 export const bytesOf = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 
@@ -65,7 +65,7 @@ export function Sample(props: {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [width, height] = props.size;
   const { source, index, scale, over } = props;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const context = canvas.current!.getContext("2d")!;
     context.imageSmoothingEnabled = false;
     context.clearRect(0, 0, width * scale, height * scale);
