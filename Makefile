@@ -18,11 +18,14 @@ train: $(READY)
 	@$(BIN)/ganvas sample $(RUN) --count 64 --out $(RUN)/sample.png
 	@echo "images: $(RUN)/sample.png  $(RUN)/animation.gif  $(RUN)/samples/"
 
+# A process for each core, each with one thread: two with two threads would wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: $(READY)
-	$(BIN)/python -m pytest -m ""
+	$(PYTEST) -m ""
 
 # Disturbs training at random for so many minutes; see docs/reliability.md.
 MINUTES ?= 30

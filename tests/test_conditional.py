@@ -432,6 +432,7 @@ def test_d_with_classes_judges_a_batch_of_labeled_images():
 # The score of a classifier
 
 
+@pytest.mark.slow
 def test_a_run_that_draws_the_classes_apart_teaches_a_classifier_as_well_as_real_images(tmp_path):
     run = train(tmp_path, steps=400, overrides=LEARNS)
     found = ganvas.evaluate(run, count=60, features="fitted-classifier").as_json()

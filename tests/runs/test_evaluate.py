@@ -257,6 +257,7 @@ def test_a_missing_checkpoint_is_refused_before_any_work(run, monkeypatch, capsy
     assert "no checkpoint of step 999" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.full_data
 def test_mnists_own_test_set_reaches_the_baseline_exactly(tmp_path):
     test = ganvas.load_dataset("mnist", split="test")
