@@ -220,6 +220,17 @@ def test_an_upload_is_previewed_and_trained_on(own):
     wait_for(lambda: control.read_status(own.root / "discs").state == "finished")
 
 
+def test_an_upload_that_cannot_be_trained_on_is_named_as_it_was_beside_its_field(own):
+    from test_security import zipped
+
+    data = own.post("/api/uploads?name=notes.zip", zipped({"a.txt": b"x"})).json["data"]
+    for route, more in (("/api/data/preview", {}), ("/api/runs", {"name": "x"})):
+        answer = own.post(route, {"data": data, "recipe": "mlp", "steps": 1, **more})
+        assert answer.status == 400
+        assert answer.json["field"] == "data"
+        assert answer.json["message"].startswith("notes.zip")
+
+
 def test_generated_images_are_those_of_ganvas_sample(studio, studio_root):
     run = studio.run_id("discs")
     answer = studio.post(f"/api/runs/{run}/generate", {"seeds": [3, 4]})

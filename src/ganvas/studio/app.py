@@ -315,6 +315,7 @@ class Studio:
             raise APIError(429, "busy", "too many requests are waiting") from None
         except EngineError as error:
             code, message, field = error.args
+            message = self._without_uploads(message)
             raise APIError(400 if code == "bad_request" else 500, code, message, field=field) from None
 
     def _engine_threads(self) -> int:
@@ -328,10 +329,16 @@ class Studio:
         except StartError as error:
             message = str(error)
             first = message.split(" ", 1)[0].rstrip(":")
-            field = first if first in FIELDS else None
+            names_data = "--data" in words and words[words.index("--data") + 1] in message
+            field = first if first in FIELDS else "data" if names_data else None
+            message = self._without_uploads(message)
             raise APIError(400, "bad_request", message, field=field) from None
         except OSError as error:
             raise APIError(507, "failed", f"the run cannot be started: {error.strerror}") from None
+
+    def _without_uploads(self, message: str) -> str:
+        """A message that names an upload by its file's name, and not by where it is kept."""
+        return re.sub(rf"{re.escape(str(self.uploads))}[/\\][0-9a-f]{{16}}[/\\]", "", message)
 
     async def _path(self, request: Request) -> Path:
         path = await asyncio.to_thread(self.library.find, request.path_params["run"])
