@@ -106,8 +106,8 @@ def load_plugin(name: str) -> None:
         UserError: no such file or module, or its own code fails.
     """
     if name.endswith(".py") and not Path(name).expanduser().is_file():
-        raise UserError(f"plugin {shorten(name)}: expected a .py file or a module, and there is none")
-    with foreign_code(f"plugin {shorten(name)}"):
+        raise UserError(f"plugin {shorten(name, 200)}: expected a .py file or a module, and there is none")
+    with foreign_code(f"plugin {shorten(name, 200)}"):
         import_code(name if name.endswith(".py") else name.partition(":")[0])
 
 
