@@ -12,18 +12,7 @@ from hypothesis import strategies as st
 
 import tiny
 from ganvas.runs import control
-
-PATIENCE = 120  # seconds: only a run that hangs takes so long
-
-
-def wait_for(condition):
-    """Wait until `condition()` gives something, and return that."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if result := condition():
-            return result
-        time.sleep(0.05)
-    raise AssertionError("this did not happen")
+from waiting import PATIENCE, wait_for
 
 
 @pytest.fixture

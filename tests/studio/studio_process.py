@@ -6,21 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE = 120  # seconds: only what hangs takes so long
+from waiting import PATIENCE, wait_for
 
-
-def wait_for(condition, patience=PATIENCE):
-    """Wait until `condition()` gives something, and return that."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        if result := condition():
-            return result
-        time.sleep(0.05)
-    raise AssertionError("this did not happen")
+__all__ = ["PATIENCE", "StudioProcess", "wait_for"]
 
 
 @dataclass

@@ -320,8 +320,7 @@ class Studio:
 
     def _engine_threads(self) -> int:
         """One while a run trains, which must not be slowed down; else as many as there are cores."""
-        training = any(card.get("controllable") for card in self.library.cards())
-        return 1 if training else psutil.cpu_count(logical=False) or 1
+        return 1 if self.library.is_training() else psutil.cpu_count(logical=False) or 1
 
     async def _start(self, words: list[str], path: Path) -> None:
         try:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ganvas.errors import GanvasError, printable
-from ganvas.evaluation.history import History, finite_numbers, parse_line, read_evaluation
+from ganvas.evaluation.history import History, best_scored_step, finite_numbers, parse_line, read_evaluation
 from ganvas.runs.control import RunStatus, read_status
 from ganvas.runs.directory import RunDirectory, RunRecord
 from ganvas.utils.io import open_regular
@@ -60,6 +61,7 @@ class Library:
 
     root: Path
     _records: dict[Path, tuple[tuple[int, int], RunRecord | str]] = field(default_factory=dict)
+    _training: tuple[float, bool] = (float("-inf"), False)
 
     def find(self, identifier: str) -> Path | None:
         """The run with this id; None where there is none."""
@@ -72,6 +74,14 @@ class Library:
             del self._records[path]
         cards = [self.card(path) for path in runs.values()]
         return sorted(cards, key=lambda card: str(card.get("created", "")), reverse=True)
+
+    def is_training(self) -> bool:
+        """Whether any run trains now; looked up again after a second, as each image of a drag asks for it."""
+        now = time.monotonic()
+        if now - self._training[0] >= 1:
+            statuses = (read_status(path) for path in find_runs(self.root).values())
+            self._training = now, any(s is not None and s.state == "running" and s.alive for s in statuses)
+        return self._training[1]
 
     def record(self, path: Path) -> RunRecord | str:
         """The content of `run.json`, or in one line why it cannot be read."""
@@ -131,7 +141,7 @@ class Library:
             keys.update(dict.fromkeys(finite_numbers(line)))
         scores = history.scored_steps
         checkpoints = checkpoint_steps(directory)
-        best = min((s for s in scores if s.step in checkpoints), key=lambda s: s.fid, default=None)
+        best = best_scored_step(s for s in scores if s.step in checkpoints)
         return {
             "card": self.card(path),
             "recipe": record.recipe.model_dump(mode="json"),
@@ -187,21 +197,18 @@ def _saved_step(directory: RunDirectory) -> int:
 
 
 def checkpoint_steps(directory: RunDirectory) -> list[int]:
-    """Steps of the checkpoints, oldest first."""
-    return sorted(int(p.name) for p in _children(directory.checkpoints) if p.name.isdecimal())
+    """Steps of the checkpoints, oldest first; `training.checkpoint` would import torch."""
+    folder = directory.checkpoints
+    try:
+        names = [] if folder.is_symlink() else [p.name for p in folder.iterdir()]
+    except OSError:
+        return []
+    return sorted(int(name) for name in names if name.isdecimal())
 
 
 def grid_steps(directory: RunDirectory) -> list[int]:
     """Steps of the sample grids, oldest first."""
-    names = (p for p in _children(directory.samples) if p.suffix == ".png" and p.stem.isdecimal())
-    return sorted(int(p.stem) for p in names)
-
-
-def _children(folder: Path) -> list[Path]:
-    try:
-        return [] if folder.is_symlink() else list(folder.iterdir())
-    except OSError:
-        return []
+    return [] if directory.samples.is_symlink() else [int(p.stem) for p in directory.sample_files()]
 
 
 def newest_score(directory: RunDirectory) -> JSON | None:
