@@ -121,7 +121,10 @@ async def events(
         if now - lease_time >= PREVIEW_LEASE / 3:
             lease_time = now
             await asyncio.to_thread(_want_previews, path)
-        if now - rows_time >= ROWS_INTERVAL:
+        # The status is read before the rows and grids, and told after them: "finished" is then the last word.
+        status_due = now - status_time >= STATUS_INTERVAL and not behind
+        current = await asyncio.to_thread(_progress, library, path) if status_due else status
+        if status_due or now - rows_time >= ROWS_INTERVAL:
             before = offset
             offset, rows = await asyncio.to_thread(_new_rows, directory.metrics, offset)
             behind = offset - before > _CHUNK // 2
@@ -130,9 +133,8 @@ async def events(
         for step in sorted(set(await asyncio.to_thread(grid_steps, directory)) - grids):
             grids.add(step)
             messages.append(_event("grid", {"step": step}, offset))
-        if now - status_time >= STATUS_INTERVAL:
+        if status_due and not behind:
             status_time = now
-            current = await asyncio.to_thread(_progress, library, path)
             if current.get("preview") not in (None, status.get("preview")):
                 messages.append(
                     _event("preview", {"step": current["preview"], "version": current["preview"]}, offset)
